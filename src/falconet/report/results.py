@@ -282,7 +282,9 @@ class Results(_Record):
     rank_correlation: RankCorrelation | None = None
     cost_prediction: CostPrediction | None = None
     test_skipped: dict[str, tuple[SkippedFile, ...]] = {}
-    notes: tuple[str, ...] = Field(default=(), description="Sentences the reader should know; printed under the headline.")
+    notes: tuple[str, ...] = Field(
+        default=(), description="Sentences the reader should know; printed under the headline."
+    )
 
 
 def read_results(folder: Path) -> Results:
@@ -320,7 +322,9 @@ def with_model(results: Results, model: ModelResult) -> Results:
     """Return results in which `model` stands in the place of the one of its name, or at the end."""
     if find_model(results, model.name) is None:
         return results.model_copy(update={"models": (*results.models, model)})
-    return results.model_copy(update={"models": tuple(model if old.name == model.name else old for old in results.models)})
+    return results.model_copy(
+        update={"models": tuple(model if old.name == model.name else old for old in results.models)}
+    )
 
 
 def latency_rows(results: Results) -> Mapping[str, LatencyRow]:
