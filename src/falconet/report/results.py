@@ -9,16 +9,16 @@ The pipeline fills it stage by stage:
     results = results.model_copy(update={"stages": (*results.stages, stage)})
     write_results(folder, results)                                     # whole or not at all
 
-Costs are plain numbers under their usual names: `macs`, `params`, `peak_activation_bytes`. Qualities are maximized, under the
-name the task gives them (`psnr_y`). Times are seconds, latencies milliseconds. Nothing here knows how a figure was found;
-judging it (ahead, behind, tie) is in `verdict` and done from intervals alone.
+Costs are plain numbers under their usual names: `macs`, `params`, `peak_activation_bytes`. Qualities are maximized,
+under the name the task gives them (`psnr_y`). Times are seconds, latencies milliseconds. Nothing here knows how a figure
+was found; judging it (ahead, behind, tie) is in `verdict` and done from intervals alone.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from falconet.errors import UserError
 from falconet.files import write_text
@@ -27,7 +27,7 @@ RESULTS_FILE = "results.json"
 
 
 class _Record(BaseModel):
-    # A picture that is restored perfectly has an infinite PSNR; plain JSON has no word for it, so it is written as a string.
+    # A picture restored perfectly has an infinite PSNR; plain JSON has no word for it, so it is written as a string.
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
@@ -83,7 +83,7 @@ class PictureExample(_Record):
 
 
 class Parity(_Record):
-    """How closely an exported file agreed with PyTorch: the largest difference over all pictures, on a scale of 0..1."""
+    """How closely an exported file agreed with PyTorch: the largest difference over all pictures, values being 0..1."""
 
     target: str
     max_error: float
@@ -95,8 +95,8 @@ class Parity(_Record):
 class ModelResult(_Record):
     """One chosen network. Its drawing comes from `models/NAME/model.json`, its files from that folder.
 
-    `budget` is the limit it was chosen under; `inherited` the validation quality with the supernet's weights, `final` after its
-    own training; `weights` says which of the two the files hold. The first model is the one the headline speaks of.
+    `budget` is the limit it was chosen under; `inherited` the validation quality with the supernet's weights, `final`
+    after its own training; `weights` says which of the two the files hold. The headline speaks of the first model.
     """
 
     name: str
@@ -118,7 +118,8 @@ class ModelResult(_Record):
 class BaselineResult(_Record):
     """Something to compare with. Any part may be missing: costs alone are enough for "255 times cheaper than VDSR".
 
-    `origin` says where the figures come from: trained in this run, a published table (`source` cites it), or no training at all.
+    `origin` says where the figures come from: trained in this run, a published table (`source` cites it), or no
+    training at all.
     """
 
     name: str
@@ -144,7 +145,7 @@ class BestTrial(_Record):
 
 
 class SearchResult(_Record):
-    """One search over the same supernet. `role` tells the search of the recipe from its equal-budget random baseline."""
+    """One search over the supernet. `role` tells the search of the recipe from its equal-budget random baseline."""
 
     id: str
     strategy: str
@@ -282,9 +283,7 @@ class Results(_Record):
     rank_correlation: RankCorrelation | None = None
     cost_prediction: CostPrediction | None = None
     test_skipped: dict[str, tuple[SkippedFile, ...]] = {}
-    notes: tuple[str, ...] = Field(
-        default=(), description="Sentences the reader should know; printed under the headline."
-    )
+    notes: tuple[str, ...] = ()  # sentences the reader should know, printed under the headline
 
 
 def read_results(folder: Path) -> Results:
