@@ -1,0 +1,57 @@
+# make setup   a virtual environment in .venv with everything pinned (done once; again when the pins change)
+# make demo    the main job on photos that come inside an installed package: search, train, verify, report
+# make test    what CI runs: style, types, import direction, then the quick tests
+# make slow    the tests that take minutes each
+# make bench   the benchmarks, one after another, on an otherwise idle machine
+# make format  put the code into the house format
+#
+# PYTHON=python3.12 chooses the interpreter, WORKERS=4 the number of test processes.
+# PIP_FLAGS adds to pip's arguments. On Linux, PyPI's torch brings CUDA libraries along; this leaves them out:
+#   make setup PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test slow bench format
+
+PYTHON ?= python3
+WORKERS ?= 2
+PIP_FLAGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/installed
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+help:
+	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Falconet needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." \
+	       "Name another: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[dev,demo]'
+	$(BIN)/python -m pip check
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/python examples/demo.py
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(TESTS)
+
+slow: $(STAMP)
+	$(TESTS) -m slow --timeout 3600
+
+bench: $(STAMP)
+	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
