@@ -10,8 +10,8 @@ The pipeline fills it stage by stage:
     write_results(folder, results)                                     # whole or not at all
 
 Costs are plain numbers under their usual names: `macs`, `params`, `peak_activation_bytes`. Qualities are maximized,
-under the name the task gives them (`psnr_y`). Times are seconds, latencies milliseconds. Nothing here knows how a figure
-was found; judging it (ahead, behind, tie) is in `verdict` and done from intervals alone.
+under the name the task gives them (`psnr_y`). Times are seconds, latencies milliseconds. Nothing here knows how a
+figure was found; judging it (ahead, behind, tie) is in `verdict` and done from intervals alone.
 """
 
 from collections.abc import Mapping
