@@ -1,0 +1,224 @@
+"""What one evaluation records, and the budgets it is held against.
+
+Values only: no module here builds a network, runs one or imports torch. Left out: budgets as a share of a named
+network.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
+
+from falconet.errors import UserError
+from falconet.spaces import Arch
+
+How: TypeAlias = Literal["counted", "predicted", "measured"]
+Status: TypeAlias = Literal["ok", "infeasible", "failed"]
+
+SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One cost of a network, and how it came to be known."""
+
+    value: float
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A score to improve, by its name in `Trial.quality` or `Trial.costs`, and the direction."""
+
+    name: str
+    maximize: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One evaluated architecture: one line of trials.jsonl.
+
+    An evaluator fills in what it measured (network, status, error, quality, costs, weights, fidelity, executor,
+    seconds); the search loop fills in the place of the trial in the search (search, round, proposer, seed).
+    """
+
+    index: int
+    arch: Arch
+    network: str  # digest of the NetSpec: the identity of the network
+    status: Status = "ok"
+    error: str = ""
+    quality: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    weights: str = ""  # which weights the quality comes from, such as "supernet@1a2b3c4d"
+    fidelity: str = ""  # how the quality was obtained, such as "inherited"
+    executor: str = ""
+    seconds: float = 0.0
+    search: str = ""
+    round: int = 0
+    proposer: str = ""
+    seed: int = 0
+
+    def value(self, name: str) -> float:
+        """The score of that name, from the qualities or the costs. KeyError when the trial has none."""
+        return self.quality[name] if name in self.quality else self.costs[name].value
+
+    def to_json(self) -> dict[str, object]:
+        """A dict for one line of JSON; `from_json` reads it back as an equal Trial."""
+        costs = {name: asdict(cost) for name, cost in self.costs.items()}
+        values = {name: getattr(self, name) for name in _TrialModel.model_fields}
+        return {**values, "quality": dict(self.quality), "costs": costs, "arch": self.arch.to_json()}
+
+    @staticmethod
+    def from_json(data: Mapping[str, object]) -> Trial:
+        """The Trial that `to_json` wrote."""
+        return _TrialModel.model_validate(data).trial()
+
+
+class _TrialModel(BaseModel):
+    """Checks the types of one line read from disk."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    search: str
+    proposer: str
+    round: int
+    index: int
+    status: Status
+    error: str
+    network: str
+    quality: dict[str, float]
+    costs: dict[str, Cost]
+    arch: dict[str, object]
+    weights: str
+    fidelity: str
+    seed: int
+    executor: str
+    seconds: float
+
+    def trial(self) -> Trial:
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return Trial(**{**fields, "arch": Arch.from_json(self.arch)})
+
+
+def parse_quantity(value: str | int | float) -> float:
+    """The number a person means by "6.1G", "750K", "12M", "6_100_000" or 6100000. K is 1,000.
+
+    >>> parse_quantity("6.1G"), parse_quantity("750K"), parse_quantity(12)
+    (6100000000.0, 750000.0, 12.0)
+    """
+    match = re.fullmatch(r"\s*([0-9][0-9_]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*([kKmMgGtT]?)\s*", str(value))
+    if isinstance(value, bool) or match is None:
+        raise UserError(f"a quantity must be a number, with K, M, G or T if you like (such as 6.1G), not {value!r}")
+    number = float(match[1]) * SUFFIXES[match[2].lower()]
+    return float(f"{number:.15g}")  # 6.1 * 1e9 is 6099999999.999999
+
+
+def format_quantity(value: float) -> str:
+    """A quantity with three significant digits and its suffix, as `parse_quantity` reads it.
+
+    >>> format_quantity(6_123_456_789), format_quantity(750_000), format_quantity(12), format_quantity(999_999)
+    ('6.12G', '750K', '12', '1M')
+    """
+    rounded = float(f"{value:.3g}")
+    suffix = max((s for s in SUFFIXES if SUFFIXES[s] <= max(1.0, abs(rounded))), key=SUFFIXES.__getitem__)
+    return f"{rounded / SUFFIXES[suffix]:.4g}{suffix.upper()}"
+
+
+def parse_size(value: object) -> tuple[int, int]:
+    """(width, height) of a picture size such as "1280x720", in pixels."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9]+)\s*[x×]\s*([0-9]+)\s*", value)):
+        value = (int(match[1]), int(match[2]))
+    if not (
+        isinstance(value, (tuple, list)) and len(value) == 2 and all(type(side) is int and side > 0 for side in value)
+    ):
+        raise UserError(f"a picture size must be WIDTHxHEIGHT in pixels, such as 1280x720, not {value!r}")
+    return value[0], value[1]
+
+
+def _parse_limit(value: str | int | float) -> float:
+    limit = parse_quantity(value)
+    if not (math.isfinite(limit) and limit > 0):
+        raise UserError(f"a budget must be more than 0, not {value!r}")
+    return limit
+
+
+Limit = Annotated[float, BeforeValidator(_parse_limit)]
+PictureSize = Annotated[
+    tuple[int, int], BeforeValidator(parse_size), PlainSerializer(lambda size: f"{size[0]}x{size[1]}", return_type=str)
+]
+LIMITS = ("macs", "params", "peak_activation_bytes", "latency_ms")
+
+
+class Budget(BaseModel):
+    """What a network may cost at most; a limit left out is no limit.
+
+    All but `params` depend on the size of the picture, so it must be named: by the output (`at_output`, the
+    convention of super-resolution) or by the input (`at_input`), width first.
+
+    >>> Budget(macs="6.1G", at_output="1280x720").limits()
+    {'macs': 6100000000.0}
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    macs: Limit | None = None
+    params: Limit | None = None
+    peak_activation_bytes: Limit | None = None
+    latency_ms: Limit | None = None
+    at_output: PictureSize | None = None
+    at_input: PictureSize | None = None
+
+    @model_validator(mode="after")
+    def _names_its_picture(self) -> Budget:
+        if self.at_output is not None and self.at_input is not None:
+            raise UserError("name the picture size once: at_output or at_input, not both")
+        sized = [name for name in self.limits() if name != "params"]
+        if sized and self.at_output is None and self.at_input is None:
+            raise UserError(
+                f"a budget of {', '.join(sized)} depends on the size of the picture; "
+                "add at_output: 1280x720 or at_input: 640x360"
+            )
+        return self
+
+    def limits(self) -> dict[str, float]:
+        """The limits that are set, by name of the cost."""
+        values = {name: getattr(self, name) for name in LIMITS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def exceeded(self, costs: Mapping[str, float | Cost]) -> list[str]:
+        """One sentence for each limit that a network's costs exceed; empty when it fits.
+
+        Only costs that are given are judged: a latency is not known before it is measured, and is judged when it is.
+
+        >>> Budget(params="10K").exceeded({"params": 12_500})
+        ['params 12.5K is over the budget of 10K']
+        """
+        values = {name: cost.value if isinstance(cost, Cost) else cost for name, cost in costs.items()}
+        return [
+            f"{name} {format_quantity(values[name])} is over the budget of {format_quantity(limit)}"
+            for name, limit in self.limits().items()
+            if name in values and values[name] > limit
+        ]
+
+
+class InfeasibleBudget(UserError):
+    """No network of the space was found within the budget. The message gives the smallest costs that were."""
+
+
+def check_budget(budget: Budget, smallest: Mapping[str, float]) -> None:
+    """Raises InfeasibleBudget when even the smallest known costs exceed the budget.
+
+    `smallest` is the least of each cost on its own, so passing proves nothing when there are several limits.
+    """
+    exceeded = budget.exceeded(smallest)
+    if exceeded:
+        found = ", ".join(f"{name} {format_quantity(smallest[name])}" for name in budget.limits() if name in smallest)
+        raise InfeasibleBudget(
+            f"no network of this space meets the budget: {'; '.join(exceeded)}. "
+            f"The smallest cost there is: {found}. Raise the budget, or let the space go narrower or shallower."
+        )
