@@ -1,0 +1,244 @@
+"""Operators that move values: concatenation, slices, shuffles, resizing, pooling. None has weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from falconet.graph.ops.base import Op, same_pad, window
+from falconet.graph.shape import Parts, Size, plain, total
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Tensors = tuple["Tensor", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Op):
+    """Tensors side by side in channels; each keeps its `keys` label, so a consumer keeps a slice of weights for each.
+
+    >>> Concat(("left", "right")).parts((("", 8),), (("", 4),))
+    (('left', 8), ('right', 4))
+    """
+
+    keys: tuple[str, ...]
+    num_inputs: ClassVar[int | None] = None
+
+    def parts(self, *xs: Parts) -> Parts:
+        if len(xs) != len(self.keys) or len(set(self.keys)) != len(self.keys):
+            raise ValueError(f"Concat needs one different key for each input, got {self.keys} for {len(xs)} inputs")
+        return tuple(
+            (f"{key}.{label}" if label else key, count)
+            for key, x in zip(self.keys, xs, strict=True)
+            for label, count in x
+        )
+
+    def size(self, *sizes: Size) -> Size:
+        if len(set(sizes)) > 1:
+            raise ValueError(f"Concat needs tensors of one size, got {list(sizes)}")
+        return sizes[0]
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        import torch
+
+        return torch.cat(xs, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Op):
+    """Channels from `start` up to `stop`."""
+
+    start: int
+    stop: int
+
+    def parts(self, *xs: Parts) -> Parts:
+        if not 0 <= self.start < self.stop <= total(xs[0]):
+            raise ValueError(f"a slice {self.start}:{self.stop} must lie inside {total(xs[0])} channels")
+        return plain(self.stop - self.start)
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        return xs[0][:, self.start : self.stop]
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffle(Op):
+    """Channel shuffle (ShuffleNet): channels as a (groups, channels/groups) matrix, transposed."""
+
+    groups: int = 2
+
+    def parts(self, *xs: Parts) -> Parts:
+        if total(xs[0]) % self.groups:
+            raise ValueError(f"{self.groups} groups must divide {total(xs[0])} channels")
+        return plain(total(xs[0]))
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        from torch.nn import functional
+
+        return functional.channel_shuffle(xs[0], self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelShuffle(Op):
+    """Channels to pixels: (c*f*f, h, w) becomes (c, h*f, w*f)."""
+
+    factor: int = 2
+
+    def parts(self, *xs: Parts) -> Parts:
+        if total(xs[0]) % self.factor**2:
+            raise ValueError(f"PixelShuffle({self.factor}) needs a multiple of {self.factor**2} channels, got {total(xs[0])}")
+        return plain(total(xs[0]) // self.factor**2)
+
+    def size(self, *sizes: Size) -> Size:
+        return sizes[0][0] * self.factor, sizes[0][1] * self.factor
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        from torch.nn import functional
+
+        return functional.pixel_shuffle(xs[0], self.factor)
+
+    def reach(self) -> tuple[int, int, int]:
+        return 1, 1, self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class PixelUnshuffle(Op):
+    """Pixels to channels: (c, h*f, w*f) becomes (c*f*f, h, w)."""
+
+    factor: int = 2
+
+    def parts(self, *xs: Parts) -> Parts:
+        return plain(total(xs[0]) * self.factor**2)
+
+    def size(self, *sizes: Size) -> Size:
+        if sizes[0][0] % self.factor or sizes[0][1] % self.factor:
+            raise ValueError(f"PixelUnshuffle({self.factor}) needs a multiple of {self.factor} pixels, got {sizes[0]}")
+        return sizes[0][0] // self.factor, sizes[0][1] // self.factor
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        from torch.nn import functional
+
+        return functional.pixel_unshuffle(xs[0], self.factor)
+
+    def reach(self) -> tuple[int, int, int]:
+        return self.factor, self.factor, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Op):
+    """Each channel `times` times in a row; PixelShuffle(f) of Repeat(f*f) is nearest-neighbour upscaling."""
+
+    times: int
+
+    def parts(self, *xs: Parts) -> Parts:
+        return plain(total(xs[0]) * self.times)
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        x = xs[0]
+        if x.shape[1] == 1:
+            return x.expand(-1, self.times, -1, -1)
+        return x.repeat_interleave(self.times, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Resize(Op):
+    """Upscaled by a whole factor; half-pixel centres, no antialiasing (none is needed upwards)."""
+
+    factor: int = 2
+    mode: Literal["nearest", "bilinear", "bicubic"] = "nearest"
+
+    def size(self, *sizes: Size) -> Size:
+        return sizes[0][0] * self.factor, sizes[0][1] * self.factor
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        from torch.nn import functional
+
+        corners = None if self.mode == "nearest" else False
+        return functional.interpolate(xs[0], scale_factor=float(self.factor), mode=self.mode, align_corners=corners)
+
+    def reach(self) -> tuple[int, int, int]:
+        return {"nearest": 1, "bilinear": 3, "bicubic": 5}[self.mode], 1, self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool(Op):
+    """The largest value of each window. `ceil` rounds the output size up, as Caffe does."""
+
+    kernel: int = 3
+    stride: int = 2
+    pad: int | None = None
+    ceil: bool = False
+
+    def size(self, *sizes: Size) -> Size:
+        return pool_size(sizes[0], self.kernel, self.stride, same_pad(self.kernel, self.pad), self.ceil)
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        from torch.nn import functional
+
+        pad = same_pad(self.kernel, self.pad)
+        return functional.max_pool2d(xs[0], self.kernel, self.stride, pad, ceil_mode=self.ceil)
+
+    def reach(self) -> tuple[int, int, int]:
+        return self.kernel, self.stride, 1
+
+
+@dataclass(frozen=True, slots=True)
+class AvgPool(Op):
+    """The mean of each window; padding is not counted."""
+
+    kernel: int = 2
+    stride: int = 2
+    pad: int = 0
+    ceil: bool = False
+
+    def size(self, *sizes: Size) -> Size:
+        return pool_size(sizes[0], self.kernel, self.stride, self.pad, self.ceil)
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        from torch.nn import functional
+
+        return functional.avg_pool2d(xs[0], self.kernel, self.stride, self.pad, self.ceil, count_include_pad=False)
+
+    def reach(self) -> tuple[int, int, int]:
+        return self.kernel, self.stride, 1
+
+
+def pool_size(size: Size, kernel: int, stride: int, pad: int, ceil: bool) -> Size:
+    """Height and width after pooling; a window that would start in the padding on the right is left out, as in torch."""
+    if not ceil:
+        return window(size, kernel, stride, pad)
+    sides = []
+    for n in size:
+        side = -(-(n + 2 * pad - kernel) // stride) + 1
+        sides.append(side - 1 if (side - 1) * stride >= n + pad else side)
+    return sides[0], sides[1]
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAvgPool(Op):
+    """The mean over all pixels, as a 1x1 picture."""
+
+    def size(self, *sizes: Size) -> Size:
+        return 1, 1
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        return xs[0].mean((2, 3), keepdim=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten(Op):
+    """(c, h, w) to c*h*w values; `pixels` states h*w, since weights behind it depend on it."""
+
+    pixels: int = 1
+
+    def parts(self, *xs: Parts) -> Parts:
+        return xs[0] if self.pixels == 1 else plain(total(xs[0]) * self.pixels)
+
+    def size(self, *sizes: Size) -> Size:
+        if sizes[0][0] * sizes[0][1] != self.pixels:
+            raise ValueError(f"Flatten was declared for {self.pixels} pixels, got {sizes[0][0]}x{sizes[0][1]}")
+        return 1, 1
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        return xs[0].flatten(1)

@@ -1,0 +1,252 @@
+"""Rewrites: from a network as trained to a smaller, equal one. On specs alone, or on specs and their weights.
+
+`merged(spec)` drops what exists only in training and merges linear branches (a 3x3 beside 1x1-to-3x3 chains beside edge
+filters, as in ECB: Zhang et al. 2021, eq. 3 to 9) where the merged convolution costs no more. `deploy` folds batch norm
+as well. Weights may be live parameters: the result is then a differentiable function of them, so a re-parameterized
+network can be trained at the price of its merged form.
+
+Exact at borders: in a merged chain the 1x1 carries the padding and the k x k none (the padding then equals the 1x1's
+bias, as zeros into the 1x1 give). A chain padded in the middle after a bias is left as it is. Only layers of one block
+(equal dotted prefix) are merged, so that nested and flat forms of a network agree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from falconet.graph.kernels import chain_kernel, identity_kernel, padded_kernel, scaled_weights
+from falconet.graph.ops import Add, BatchNorm, Conv, DepthwiseConv, Dropout, EdgeConv, Identity, Linear, TransposedConv
+from falconet.graph.ops.base import same_pad
+from falconet.graph.shape import Parts, plain, total
+from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Weights = dict[str, "Tensor"]
+"""Weight tensors by "slot.name": ``{"head.weight": ..., "head.bias": ...}``."""
+
+
+@lru_cache(maxsize=65536)
+def merged(spec: NetSpec) -> NetSpec:
+    """`spec` as it will run: training-only layers and no-ops dropped, linear branches merged. Nesting is kept."""
+    layers = tuple(
+        replace(layer, op=merged(layer.op)) if isinstance(layer.op, NetSpec) else layer for layer in spec.layers
+    )
+    graph = _Graph.of(replace(spec, layers=layers), None)
+    graph.drop_training()
+    graph.merge_branches()
+    graph.merge_chains()
+    small = graph.spec()
+    return spec if small == spec else small
+
+
+def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weights]:
+    """The flat network that ships and its weights: everything `merged` does, and batch norm folded.
+
+    Equal to the network in evaluation mode (up to rounding); differentiable in `weights`.
+    """
+    graph = _Graph.of(flatten(spec), dict(weights))
+    graph.drop_training()
+    graph.merge_branches()
+    graph.merge_chains()
+    graph.fold_batch_norm()
+    small = graph.spec()
+    assert graph.weights is not None
+    slots = {layer.slot for layer in small.layers}
+    return small, {key: value for key, value in graph.weights.items() if key.rpartition(".")[0] in slots}
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """A linear path from `source`: nothing, a convolution, or a 1x1 convolution and what follows it."""
+
+    source: str
+    steps: tuple[Layer, ...]
+    kernel: int = 1
+    stride: int = 1
+    pad: int = 0
+    work: int = 0  # multiply-accumulates a pixel
+
+
+class _Graph:
+    """A spec being rewritten, with its weights when it has any."""
+
+    def __init__(self, spec: NetSpec, layers: dict[str, Layer], weights: Weights | None, parts: dict[str, Parts]) -> None:
+        self.origin, self.layers, self.weights, self.parts = spec, layers, weights, parts
+        self.outputs = list(spec.outputs)
+
+    @classmethod
+    def of(cls, spec: NetSpec, weights: Weights | None) -> _Graph:
+        parts = dict(infer_parts(spec, tuple(plain(i.channels) for i in spec.inputs)))
+        return cls(spec, {layer.name: layer for layer in spec.layers}, weights, parts)
+
+    def spec(self) -> NetSpec:
+        """The rewritten spec, without layers that nothing reads."""
+        needed = set(self.outputs)
+        kept: list[Layer] = []
+        for layer in reversed(self.layers.values()):
+            if layer.name in needed:
+                kept.append(layer)
+                needed.update(layer.inputs)
+        owners: dict[str, str] = {}  # a slot whose owner was dropped passes to the first layer that still uses it
+        for layer in reversed(kept):
+            owners.setdefault(layer.slot, layer.slot)
+        return NetSpec(self.origin.inputs, tuple(reversed(kept)), tuple(self.outputs))
+
+    def drop_training(self) -> None:
+        """Leave out training-only layers and their outputs, identities and dropout."""
+        outputs = [name for name in self.outputs if name not in self.layers or not self.layers[name].training_only]
+        if not outputs:
+            raise ValueError("every output of the network exists only in training: nothing is left to deploy")
+        self.outputs = outputs
+        for layer in list(self.layers.values()):
+            if layer.training_only or isinstance(layer.op, Identity | Dropout):
+                self._alias(layer.name, layer.inputs[0])
+
+    def merge_branches(self) -> None:
+        """Replace each sum of linear branches of one source by one convolution, where that costs no more."""
+        for layer in list(self.layers.values()):
+            if not isinstance(layer.op, Add) or layer.training_only or len(layer.inputs) < 2:
+                continue
+            branches = self._branches(layer)
+            if branches:
+                self._merge(layer, branches)
+
+    def merge_chains(self) -> None:
+        """Replace each 1x1 convolution and the convolution behind it by one, where that costs no more."""
+        for layer in list(self.layers.values()):
+            if layer.name not in self.layers or not isinstance(layer.op, Conv | EdgeConv | DepthwiseConv):
+                continue
+            branch = self._branch(layer.name, layer.name)
+            if branch is not None and len(branch.steps) == 2:
+                self._merge(layer, [branch])
+
+    def fold_batch_norm(self) -> None:
+        """Fold each batch norm behind a convolution or linear layer that nothing else reads into its weights."""
+        for layer in list(self.layers.values()):
+            if not isinstance(layer.op, BatchNorm) or layer.inputs[0] not in self.layers:
+                continue
+            before = self.layers[layer.inputs[0]]
+            if not isinstance(before.op, Conv | DepthwiseConv | TransposedConv | Linear):
+                continue
+            if not self._private(before) or self._uses(before.slot) > 1:
+                continue
+            if self.weights is not None:
+                scaled_weights(self.weights, before, layer, layer.op.epsilon)
+            self.layers[before.name] = replace(before, op=replace(before.op, bias=True))
+            self._alias(layer.name, before.name)
+
+    def _alias(self, name: str, target: str) -> None:
+        """Drop layer `name`; whoever read it reads `target`."""
+        del self.layers[name]
+        self.outputs = [target if one == name else one for one in self.outputs]
+        for layer in list(self.layers.values()):
+            if name in layer.inputs:
+                inputs = tuple(target if one == name else one for one in layer.inputs)
+                self.layers[layer.name] = replace(layer, inputs=inputs)
+
+    def _private(self, layer: Layer) -> bool:
+        """Whether exactly one layer reads `layer`, and no output is it."""
+        readers = Counter(name for one in self.layers.values() for name in one.inputs)
+        return readers[layer.name] == 1 and layer.name not in self.outputs
+
+    def _uses(self, slot: str) -> int:
+        return sum(layer.slot == slot for layer in self.layers.values())
+
+    def _branches(self, add: Layer) -> list[_Branch]:
+        """The branches of a sum when all are linear paths from one source of fitting geometry; else none."""
+        found = [self._branch(name, add.name) for name in add.inputs]
+        sources = Counter(b.source for b in found if b is not None)
+        if not sources or add.name in self.outputs and not found:
+            return []
+        source = sources.most_common(1)[0][0]
+        branches = []
+        for name, branch in zip(add.inputs, found, strict=True):
+            if name == source:
+                branches.append(_Branch(source, ()))
+            elif branch is not None and branch.source == source:
+                branches.append(branch)
+            else:
+                return []
+        same_offset = len({2 * b.pad - b.kernel for b in branches}) == 1
+        return branches if same_offset and {b.stride for b in branches} == {branches[0].stride} else []
+
+    def _branch(self, name: str, reader: str) -> _Branch | None:
+        """The linear path that ends in layer `name`; None when it is no convolution that only `reader` reads."""
+        layer = self.layers.get(name)
+        if layer is None or not self._mergeable(layer, reader):
+            return None
+        before = self.layers.get(layer.inputs[0])
+        kernel, stride, pad, work = self._geometry(layer)
+        if before is not None and self._mergeable(before, name) and self._private(before):
+            op = before.op
+            if isinstance(op, Conv) and op.kernel == 1 and op.stride == 1:
+                first_pad = same_pad(1, op.pad)
+                if pad == 0 or (first_pad == 0 and not op.bias):
+                    more = total(self.parts[before.inputs[0]]) * op.out
+                    return _Branch(before.inputs[0], (before, layer), kernel, stride, pad + first_pad, work + more)
+        if not isinstance(layer.op, Conv):
+            return None
+        return _Branch(layer.inputs[0], (layer,), kernel, stride, pad, work)
+
+    def _mergeable(self, layer: Layer, reader: str) -> bool:
+        op = layer.op
+        dense = isinstance(op, Conv) and op.groups == 1
+        if not dense and not isinstance(op, EdgeConv | DepthwiseConv):
+            return False
+        alone = reader == layer.name or self._private(layer)
+        same_block = layer.name.rpartition(".")[0] == reader.rpartition(".")[0]
+        return alone and same_block and not layer.training_only and self._uses(layer.slot) == 1
+
+    def _geometry(self, layer: Layer) -> tuple[int, int, int, int]:
+        """Kernel, stride, padding and multiply-accumulates a pixel of a convolution."""
+        op, channels = layer.op, total(self.parts[layer.inputs[0]])
+        if isinstance(op, EdgeConv):
+            return 3, 1, 0, 9 * channels
+        if isinstance(op, DepthwiseConv):
+            return op.kernel, op.stride, same_pad(op.kernel, op.pad), op.kernel**2 * channels
+        assert isinstance(op, Conv)
+        return op.kernel, op.stride, same_pad(op.kernel, op.pad), op.kernel**2 * channels * op.out
+
+    def _merge(self, layer: Layer, branches: list[_Branch]) -> None:
+        """Put one convolution in the place of `layer`, the end of all `branches`, unless it would cost more."""
+        out, channels = total(self.parts[layer.name]), total(self.parts[branches[0].source])
+        widest = max(branches, key=lambda b: b.kernel)
+        if not any(b.steps for b in branches) or widest.kernel**2 * channels * out > sum(b.work for b in branches):
+            return
+        steps = [step for b in branches for step in b.steps]
+        bias = any(isinstance(s.op, EdgeConv) or getattr(s.op, "bias", False) for s in steps)
+        op = Conv(out, widest.kernel, widest.stride, 1, bias, widest.pad)
+        if widest.pad == widest.kernel // 2:
+            op = replace(op, pad=None)
+        if self.weights is not None:
+            self._merge_weights(layer.name, branches, widest.kernel, channels, bias)
+        for step in steps:
+            del self.layers[step.name]
+        order = [name for name in self.origin_order(layer.name)]
+        self.layers[layer.name] = Layer(layer.name, op, (branches[0].source,))
+        self.layers = {name: self.layers[name] for name in order if name in self.layers}
+
+    def origin_order(self, also: str) -> list[str]:
+        """Names in the order of the original spec, `also` included."""
+        return [one.name for one in self.origin.layers if one.name in self.layers or one.name == also]
+
+    def _merge_weights(self, name: str, branches: list[_Branch], size: int, channels: int, bias: bool) -> None:
+        assert self.weights is not None
+        kernels, biases = [], []
+        for branch in branches:
+            if branch.steps:
+                kernel, offset = chain_kernel(self.weights, branch.steps)
+            else:
+                kernel, offset = identity_kernel(self.weights, channels), None
+            kernels.append(padded_kernel(kernel, size))
+            if offset is not None:
+                biases.append(offset)
+        self.weights[f"{name}.weight"] = sum(kernels[1:], kernels[0])
+        if bias:
+            self.weights[f"{name}.bias"] = sum(biases[1:], biases[0])

@@ -1,0 +1,239 @@
+"""NetSpec: a network as a value. Named layers, the operator of each, which layers feed them. No module is built.
+
+A NetSpec is itself an operator, so specs nest: a block is a cached function of plain arguments that returns a NetSpec.
+
+>>> from falconet.graph.ops import Conv, PixelShuffle, ReLU
+>>> d = Draft(x=1)
+>>> y = d.layer("head", Conv(16), "x")
+>>> y = d.layer("act", ReLU(), y)
+>>> y = d.layer("tail", Conv(4), y)
+>>> net = d.build(d.layer("up", PixelShuffle(2), y))
+>>> net.layers[2].op.out, net.outputs
+(4, ('up',))
+
+Left out on purpose: loops and control flow. A layer runs once; sharing weights between layers is `Layer.weights`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import keyword
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from falconet.graph.ops import Concat, Op
+from falconet.graph.shape import Parts, Shape, Size, plain
+
+RESERVED = frozenset(
+    "training forward parameters buffers modules children named_parameters named_buffers named_modules state_dict "
+    "load_state_dict train eval to cpu cuda type float double half apply register_buffer register_parameter "
+    "add_module spec store zero_grad requires_grad_ share_memory extra_repr compile dump_patches extract "
+    "weight bias running_mean running_var".split()
+)
+"""Names that would collide with attributes of a torch module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A named input of a network and its number of channels."""
+
+    name: str
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One step of a network.
+
+    `weights` names another layer whose weights it reuses ("": its own). A `training_only` layer exists while weights
+    are trained: deployed networks read its first input instead, or lose the output that it fed.
+    """
+
+    name: str
+    op: Op | NetSpec
+    inputs: tuple[str, ...]
+    weights: str = ""
+    training_only: bool = False
+
+    @property
+    def slot(self) -> str:
+        """The name under which its weights are kept."""
+        return self.weights or self.name
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """Layers in the order they run, with named inputs and outputs (one or several).
+
+    Raises ValueError when names clash, a layer reads what is not there yet, or channels do not fit.
+    """
+
+    inputs: tuple[Input, ...]
+    layers: tuple[Layer, ...]
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        known = {i.name for i in self.inputs}
+        if not self.inputs or len(known) != len(self.inputs):
+            raise ValueError(f"a network needs one or more inputs with different names, got {[i.name for i in self.inputs]}")
+        for one in self.inputs:
+            if one.channels < 1:
+                raise ValueError(f"input {one.name!r} needs at least one channel, got {one.channels}")
+        for layer in self.layers:
+            _check_layer(layer, known)
+            known.add(layer.name)
+        missing = [name for name in self.outputs if name not in known]
+        if missing or not self.outputs:
+            raise ValueError(f"outputs must name layers of the network, got {list(self.outputs)}; unknown: {missing}")
+        infer_parts(self, tuple(plain(i.channels) for i in self.inputs))
+
+    def __hash__(self) -> int:
+        stored = self.__dict__.get("_hash")
+        if stored is None:
+            stored = hash((self.inputs, self.layers, self.outputs))
+            object.__setattr__(self, "_hash", stored)
+        return int(stored)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    @property
+    def digest(self) -> str:
+        """The identity of the network: SHA-256 of its flat JSON, in hexadecimal. Two Archs may mean one network."""
+        stored = self.__dict__.get("_digest")
+        if stored is None:
+            from falconet.graph.files import spec_to_text
+
+            stored = hashlib.sha256(spec_to_text(self).encode()).hexdigest()
+            object.__setattr__(self, "_digest", stored)
+        return str(stored)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether no layer is itself a NetSpec."""
+        return not any(isinstance(layer.op, NetSpec) for layer in self.layers)
+
+
+def _check_layer(layer: Layer, known: set[str]) -> None:
+    for part in layer.name.split("."):
+        usable = part.isidentifier() or part.isdigit()
+        if not usable or keyword.iskeyword(part) or part in RESERVED or part.startswith("_"):
+            raise ValueError(f"layer name {layer.name!r}: {part!r} cannot name a layer (letters, digits, _; not a word that torch modules use)")
+    if layer.name in known:
+        raise ValueError(f"layer name {layer.name!r} is used twice")
+    unknown = [name for name in layer.inputs if name not in known]
+    if unknown:
+        raise ValueError(f"layer {layer.name!r} reads {unknown}, which no earlier layer or input is called")
+    needed = len(layer.op.inputs) if isinstance(layer.op, NetSpec) else layer.op.num_inputs
+    if not layer.inputs or (needed is not None and len(layer.inputs) != needed):
+        raise ValueError(f"layer {layer.name!r} ({type(layer.op).__name__}) takes {needed or 'one or more'} inputs, got {len(layer.inputs)}")
+    if isinstance(layer.op, NetSpec) and len(layer.op.outputs) != 1:
+        raise ValueError(f"layer {layer.name!r}: a nested network must have one output, it has {len(layer.op.outputs)}")
+
+
+@lru_cache(maxsize=65536)
+def infer_parts(spec: NetSpec, inputs: tuple[Parts, ...]) -> dict[str, Parts]:
+    """The channels, in parts, of every input and layer of `spec` when fed `inputs`. Treat the result as read-only."""
+    found = {i.name: parts for i, parts in zip(spec.inputs, inputs, strict=True)}
+    for i in spec.inputs:
+        if sum(count for _, count in found[i.name]) != i.channels:
+            raise ValueError(f"input {i.name!r} was built for {i.channels} channels, gets {found[i.name]}")
+    for layer in spec.layers:
+        xs = tuple(found[name] for name in layer.inputs)
+        try:
+            if isinstance(layer.op, NetSpec):
+                found[layer.name] = infer_parts(layer.op, xs)[layer.op.outputs[0]]
+            else:
+                found[layer.name] = layer.op.parts(*xs)
+        except ValueError as error:
+            raise ValueError(f"layer {layer.name!r}: {error}") from None
+    return found
+
+
+@lru_cache(maxsize=65536)
+def infer_shapes(spec: NetSpec, inputs: tuple[Shape, ...]) -> dict[str, Shape]:
+    """The shape of every input and layer of `spec` when fed `inputs`. Treat the result as read-only."""
+    parts = infer_parts(spec, tuple(shape.parts for shape in inputs))
+    found = {i.name: shape for i, shape in zip(spec.inputs, inputs, strict=True)}
+    for layer in spec.layers:
+        xs = tuple(found[name] for name in layer.inputs)
+        if isinstance(layer.op, NetSpec):
+            found[layer.name] = infer_shapes(layer.op, xs)[layer.op.outputs[0]]
+            continue
+        try:
+            height, width = layer.op.size(*(x.size for x in xs))
+        except ValueError as error:
+            raise ValueError(f"layer {layer.name!r}: {error}") from None
+        found[layer.name] = Shape(parts[layer.name], height, width)
+    return found
+
+
+def input_shapes(spec: NetSpec, *sizes: Size) -> tuple[Shape, ...]:
+    """The shapes of `spec`'s inputs at (height, width) `sizes`: one size for each input, or one for all."""
+    if len(sizes) == 1:
+        sizes = sizes * len(spec.inputs)
+    if len(sizes) != len(spec.inputs):
+        raise ValueError(f"give one (height, width), or one for each of {len(spec.inputs)} inputs, got {len(sizes)}")
+    return tuple(Shape(plain(i.channels), *size) for i, size in zip(spec.inputs, sizes, strict=True))
+
+
+@lru_cache(maxsize=4096)
+def flatten(spec: NetSpec) -> NetSpec:
+    """The same network without nesting, under dotted names: layer `dw` of block `b3` is called `b3.dw`."""
+    if spec.is_flat:
+        return spec
+    layers: list[Layer] = []
+    renamed: dict[str, str] = {i.name: i.name for i in spec.inputs}
+    _flatten_into(layers, spec, "", "", renamed, training_only=False)
+    return NetSpec(spec.inputs, tuple(layers), tuple(renamed[name] for name in spec.outputs))
+
+
+def _flatten_into(
+    layers: list[Layer], spec: NetSpec, path: str, slots: str, renamed: dict[str, str], training_only: bool
+) -> None:
+    """Append `spec`'s layers under `path`, weights under `slots`; `renamed` maps its local names to flat ones."""
+    for layer in spec.layers:
+        name, inputs = path + layer.name, tuple(renamed[one] for one in layer.inputs)
+        only = training_only or layer.training_only
+        if isinstance(layer.op, NetSpec):
+            inner = dict(zip((i.name for i in layer.op.inputs), inputs, strict=True))
+            _flatten_into(layers, layer.op, name + ".", f"{slots}{layer.slot}.", inner, only)
+            renamed[layer.name] = inner[layer.op.outputs[0]]
+            continue
+        slot = slots + layer.slot
+        layers.append(Layer(name, layer.op, inputs, "" if slot == name else slot, only))
+        renamed[layer.name] = name
+
+
+class Draft:
+    """A spec being written: `layer` and `concat` return the new layer's name, `build` the frozen NetSpec."""
+
+    def __init__(self, **channels: int) -> None:
+        self._inputs = tuple(Input(name, count) for name, count in channels.items())
+        self._layers: list[Layer] = []
+
+    def layer(
+        self, name: str, op: Op | NetSpec, *inputs: str, weights: str = "", training_only: bool = False
+    ) -> str:
+        """Add a layer and return its name."""
+        self._layers.append(Layer(name, op, inputs, weights, training_only))
+        return name
+
+    def concat(self, name: str, **parts: str) -> str:
+        """Add a Concat whose parts carry the given keys: ``d.concat("cat", left=a, right=b)``."""
+        return self.layer(name, Concat(tuple(parts)), *parts.values())
+
+    def chain(self, steps: Sequence[tuple[str, Op | NetSpec]], start: str) -> str:
+        """Add one-input layers one behind the other and return the last name."""
+        for name, op in steps:
+            start = self.layer(name, op, start)
+        return start
+
+    def build(self, *outputs: str) -> NetSpec:
+        """The finished NetSpec. Raises ValueError when it is not sound."""
+        return NetSpec(self._inputs, tuple(self._layers), outputs)
