@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from falconet.spaces.count import Size, size
+from falconet.spaces.encode import Encoder, encoder_of
+from falconet.spaces.load import load_space
 from falconet.spaces.space import (
     Arch,
     Option,
@@ -25,18 +28,23 @@ SPACES: Mapping[str, type] = {}
 __all__ = [
     "SPACES",
     "Arch",
+    "Encoder",
     "Option",
     "Pick",
+    "Size",
     "Space",
     "build",
     "crossover",
     "decisions",
     "draw",
+    "encoder_of",
     "every",
     "is_ordered",
     "largest",
+    "load_space",
     "mutate",
     "neighbours",
     "sample",
+    "size",
     "smallest",
 ]
