@@ -1,0 +1,1 @@
+"""Learning weights: one loop for networks alone and for supernets, its settings, its checkpoints."""

@@ -1,0 +1,299 @@
+"""The only training loop: one network alone, or the sub-networks of a supernet.
+
+Everything random in a step is a function of (seed, step): the batch, the sub-networks, dropout. So a training that was
+killed and resumed ends with the same bits as one that was not (same machine, same thread count), and a checkpoint holds
+no random state.
+
+Several processes (accelerate) see different batches and the same sub-networks; their gradients are averaged.
+Left out on purpose: validation inside the loop, schedules other than the cosine, early stopping.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from falconet.graph import BatchNorm, Dropout, NetSpec, deploy, flatten, merged
+from falconet.graph.network import Network, run
+from falconet.train import checkpoint
+from falconet.train.paths import Paths
+from falconet.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from falconet.tasks.task import Dataset, Task
+
+OnStep = Callable[[int, float], None]
+"""Called after each step with its number (from 1) and loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a training came to: steps done, the mean loss of the last hundred, core and wall seconds over all its lives."""
+
+    steps: int
+    loss: float
+    core_seconds: float
+    wall_seconds: float
+    precision: str
+
+
+def fit(
+    network: Network,
+    task: Task,
+    dataset: Dataset,
+    settings: TrainSettings,
+    paths: Paths,
+    steps: int,
+    folder: Path,
+    seed: int,
+    on_step: OnStep | None = None,
+) -> Fitted:
+    """Train `network` for `steps` steps, resuming from `folder` when it holds a checkpoint; leave the kept weights in it.
+
+    The kept weights are the moving average (settings.ema). Raises FloatingPointError when the loss is not finite, after
+    keeping the last checkpoint.
+    """
+    trainer = _Trainer(network, task, dataset, settings, paths, steps, folder, seed)
+    trainer.resume()
+    trainer.train(on_step)
+    return trainer.finish()
+
+
+class _Trainer:
+    """The state of one training: weights, their average, the optimizer, the clock."""
+
+    def __init__(
+        self,
+        network: Network,
+        task: Task,
+        dataset: Dataset,
+        settings: TrainSettings,
+        paths: Paths,
+        steps: int,
+        folder: Path,
+        seed: int,
+    ) -> None:
+        self.network, self.task, self.dataset, self.settings = network, task, dataset, settings
+        self.paths, self.steps, self.folder, self.seed = paths, steps, folder, seed
+        self.step, self.losses = 0, [0.0]
+        self.core, self.wall = 0.0, 0.0
+        self.precision = settings.precision if settings.precision != "auto" else ""
+        self.accelerator = _accelerator()
+        network.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.named = {name: parameter.requires_grad_(True) for name, parameter in network.named_parameters()}
+        self.parameters = list(self.named.values())
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.optimizer = _optimizer(self.parameters, settings)
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint, if there is one."""
+        found = checkpoint.newest(self.folder)
+        if found is None:
+            return
+        state = checkpoint.read_state(found)
+        weights, average = checkpoint.read_tensors(found, "weights"), checkpoint.read_tensors(found, "average")
+        self.network.load_state_dict(weights)
+        for mine, name in zip(self.average, self.named, strict=True):
+            mine.copy_(average[name])
+        _load_optimizer(self.optimizer, self.named, checkpoint.read_tensors(found, "optimizer"))
+        self.step, self.losses = state["step"], state["losses"]
+        self.core, self.wall, self.precision = state["core_seconds"], state["wall_seconds"], state["precision"]
+
+    def save(self) -> None:
+        """Write a checkpoint of where the training stands."""
+        tensors = {
+            "weights": dict(self.network.state_dict()),
+            "average": dict(zip(self.named, self.average, strict=True)),
+            "optimizer": _optimizer_tensors(self.optimizer, self.named),
+        }
+        state = {
+            "losses": self.losses[-100:],
+            "core_seconds": self.core,
+            "wall_seconds": self.wall,
+            "precision": self.precision,
+        }
+        if self.accelerator.is_main_process:
+            checkpoint.save(self.folder, self.step, tensors, state)
+
+    def train(self, on_step: OnStep | None) -> None:
+        """Run the steps that are left."""
+        self.network.train()
+        if self.step >= self.steps:
+            return
+        if not self.precision:
+            self.precision = self.choose_precision()
+        core, wall = time.process_time(), time.perf_counter()
+        saved = wall
+        while self.step < self.steps:
+            loss = self.one_step(self.step)
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {loss} at step {self.step}: lower learning_rate (now {self.settings.learning_rate:g}); "
+                    f"the checkpoint before it is in {self.folder}"
+                )
+            self.step += 1
+            self.losses = [*self.losses[-99:], loss]
+            now = time.perf_counter()
+            if now - saved > 60 * self.settings.checkpoint_minutes or self.step == self.steps:
+                self.core, core = self.core + time.process_time() - core, time.process_time()
+                self.wall, wall = self.wall + now - wall, now
+                self.save()
+                saved = now
+            if on_step is not None:
+                on_step(self.step, loss)
+
+    def one_step(self, step: int) -> float:
+        """One update of the weights; the loss of the first sub-network."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.gradients(step)
+        self.average_gradients()
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, step, self.steps)
+        self.optimizer.step()
+        decay = min(self.settings.ema, (1 + step) / (10 + step)) if self.settings.ema else 0.0
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
+        return loss
+
+    def gradients(self, step: int) -> float:
+        """Accumulate the gradients of a step's sub-networks; the first one's loss."""
+        torch.manual_seed(_mix(self.seed, step))
+        device = self.accelerator.device
+        batch_seed = self.seed + 1_000_003 * self.accelerator.process_index
+        xs, target = self.task.batch(self.dataset, batch_seed, step, self.settings.batch)
+        xs = tuple(x.to(device).contiguous(memory_format=torch.channels_last) for x in xs)
+        target, teacher, first = target.to(device), None, 0.0
+        subs = self.paths.at(self.seed, step)
+        for sub in subs:
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                output = forward(self.network, sub, xs, self.settings.merge)
+            assert isinstance(output, Tensor)
+            loss = self.task.loss(output.float(), target)
+            if teacher is not None and self.paths.distill:
+                loss = torch.lerp(loss, self.task.loss(output.float(), teacher), self.paths.distill)
+            self.accelerator.backward(loss / len(subs))
+            if teacher is None:
+                teacher, first = output.detach().float(), float(loss.detach())
+        return first
+
+    def average_gradients(self) -> None:
+        """The mean of the gradients over all processes."""
+        if self.accelerator.num_processes == 1:
+            return
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
+
+    def choose_precision(self) -> str:
+        """float32, or bfloat16 when three steps of it take at most 0.8 of the time. Chosen once, kept in checkpoints."""
+        seconds = {}
+        for self.precision in ("float32", "bfloat16"):
+            taken = []
+            for step in range(4):
+                start = time.process_time()
+                self.gradients(step)
+                taken.append(time.process_time() - start)
+            seconds[self.precision] = min(taken[1:])
+            self.optimizer.zero_grad(set_to_none=True)
+        return "bfloat16" if seconds["bfloat16"] < 0.8 * seconds["float32"] else "float32"
+
+    def finish(self) -> Fitted:
+        """Put the kept weights into the network."""
+        with torch.no_grad():
+            for parameter, average in zip(self.parameters, self.average, strict=True):
+                parameter.copy_(average)
+        self.network.eval()
+        return Fitted(self.step, sum(self.losses) / len(self.losses), self.core, self.wall, self.precision)
+
+
+def forward(network: Network, sub: NetSpec, xs: tuple[Tensor, ...], merge: bool) -> Tensor | tuple[Tensor, ...]:
+    """`sub` on `network`'s weights; with `merge` through its merged form, which is the same function of the weights."""
+    if merge and mergeable(sub):
+        small, weights = deploy(sub, network.weights(sub))
+        return run(small, weights, xs, training=True)
+    outputs: Tensor | tuple[Tensor, ...] = network(xs, sub)
+    return outputs
+
+
+def mergeable(spec: NetSpec) -> bool:
+    """Whether merging changes `spec` at all, and may be trained through: nothing in it behaves otherwise in training."""
+    known = spec.__dict__.get("_mergeable")
+    if known is None:
+        flat = flatten(spec)
+        differs = any(layer.training_only or isinstance(layer.op, BatchNorm | Dropout) for layer in flat.layers)
+        known = not differs and merged(spec) != spec
+        object.__setattr__(spec, "_mergeable", known)
+    return bool(known)
+
+
+def learning_rate(settings: TrainSettings, step: int, steps: int) -> float:
+    """Linear warm-up, then half a cosine to zero."""
+    warmup = min(settings.warmup, steps // 10)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def seconds_per_step(
+    network: Network, task: Task, dataset: Dataset, settings: TrainSettings, paths: Paths, seed: int, steps: int = 8
+) -> float:
+    """Core seconds of one training step here: the median of `steps` after two warm ones. Weights do not change."""
+    trainer = _Trainer(network, task, dataset, settings, paths, steps, Path(), seed)
+    trainer.precision = trainer.precision or trainer.choose_precision()
+    network.train()
+    taken = []
+    for step in range(steps + 2):
+        start = time.process_time()
+        trainer.optimizer.zero_grad(set_to_none=True)
+        trainer.gradients(step)
+        taken.append(time.process_time() - start)
+    trainer.optimizer.zero_grad(set_to_none=True)
+    network.eval()
+    return sorted(taken[2:])[steps // 2]
+
+
+def _mix(seed: int, step: int) -> int:
+    return (seed * 1_000_003 + step) % 2**63
+
+
+def _accelerator() -> Accelerator:
+    from accelerate import Accelerator
+
+    return Accelerator(cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available())
+
+
+def _optimizer(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    kernels = [p for p in parameters if p.dim() > 1]
+    others = [p for p in parameters if p.dim() <= 1]
+    groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=fused)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
+    """The optimizer's state by "name/key"; parameters that never had a gradient have none."""
+    return {
+        f"{name}/{key}": value
+        for name, parameter in named.items()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Parameter], tensors: Mapping[str, Tensor]
+) -> None:
+    for path, value in tensors.items():
+        name, _, key = path.rpartition("/")
+        parameter = named[name]
+        held = value if value.shape != parameter.shape else torch.empty_like(parameter).copy_(value).detach()
+        optimizer.state[parameter][key] = held
