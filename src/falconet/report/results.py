@@ -194,8 +194,12 @@ class Comparison(_Record):
 
 
 class RankRow(_Record):
-    """How well one predictor ranks networks. `within` is "all", or a band such as "macs +-10 %"."""
+    """How well one predictor ranks networks. `within` is "all", or a band such as "macs +-10 %".
 
+    `kind` says what ranks: quality with inherited weights, a cost alone (the bar to clear), or something else.
+    """
+
+    kind: Literal["inherited", "cost", "other"]
     predictor: str
     within: str = "all"
     value: float
