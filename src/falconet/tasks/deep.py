@@ -1,0 +1,84 @@
+"""16-bit colour, which Pillow can neither hold nor write: decoded in two readings of the same file, written by hand.
+
+Pillow unpacks a 16-bit colour file into 8 bits a value, keeping the high byte of each. Which byte it takes for the high
+one is a setting of its decoder ("RGB;16B" for big-endian files). Read a second time with the other setting it yields the
+low bytes, and high * 256 + low is the exact value; interlacing, filters and compression stay Pillow's work.
+
+Left out: 16-bit CMYK, and TIFF files that keep their colour planes apart. Those come out with 8 bits.
+Shapes: h, w = height, width; c = channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha.
+"""
+
+import struct
+import sys
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile, ImageOps
+
+Pixels = npt.NDArray[Any]
+
+_NATIVE = "L" if sys.byteorder == "little" else "B"
+_OTHER = {"L": "B", "B": "L"}
+_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # of a PNG, by its number of channels
+_ROWS_AT_ONCE = 256
+
+
+def second_reading(image: Image.Image) -> str:
+    """The decoder setting that yields the low bytes of this opened 16-bit colour file; "" when it is no such file."""
+    if not isinstance(image, ImageFile.ImageFile) or not image.tile:
+        return ""
+    args = image.tile[0].args
+    mode = args if isinstance(args, str) else str(args[0]) if args else ""
+    if mode == "LA;16B":
+        return "RGBA"  # four bytes a pixel, as they lie in the file: both bytes of grey, both of alpha
+    base, _, end = mode.partition(";16")
+    if base not in ("RGB", "RGBA", "RGBX") or end not in ("L", "B", "N"):
+        return ""
+    return f"{base};16{_OTHER[_NATIVE if end == 'N' else end]}"
+
+
+def decode(image: Image.Image, again: Image.Image, setting: str) -> Pixels:
+    """The upright pixels of a 16-bit colour file that was opened twice: uint16, hwc, c 2 to 4.
+
+    `setting` is what `second_reading` said. Raises what Pillow raises on damaged files.
+    """
+    assert isinstance(again, ImageFile.ImageFile)
+    again.tile = [tile._replace(args=_with_mode(tile.args, setting)) for tile in again.tile]
+    low = np.asarray(ImageOps.exif_transpose(again))
+    if setting == "RGBA":
+        return low[..., 0::2].astype(np.uint16) * 256 + low[..., 1::2]
+    high = np.asarray(ImageOps.exif_transpose(image))
+    return high.astype(np.uint16) * 256 + low
+
+
+def _with_mode(args: Any, mode: str) -> Any:
+    return mode if isinstance(args, str) else (mode, *args[1:])
+
+
+def encode_png(pixels: Pixels, icc: bytes | None = None) -> bytes:
+    """A PNG file of these uint16 pixels, hwc with c 1 to 4; `icc` is a colour profile to carry along.
+
+    Every row holds differences to the pixel on its left (filter type 1 of the PNG specification, section 9).
+    """
+    assert pixels.dtype == np.uint16 and pixels.ndim == 3
+    height, width, channels = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
+    profile = b"ICC profile\0\0" + zlib.compress(icc) if icc else b""
+    packer = zlib.compressobj(4)
+    data = bytearray()
+    for start in range(0, height, _ROWS_AT_ONCE):
+        rows = pixels[start : start + _ROWS_AT_ONCE].astype(">u2")
+        values = rows.view(np.uint8).reshape(len(rows), width, 2 * channels)
+        filtered = np.ones((len(rows), 1 + width * 2 * channels), dtype=np.uint8)
+        filtered[:, 1:] = np.diff(values, axis=1, prepend=np.uint8(0)).reshape(len(rows), -1)
+        data += packer.compress(filtered.tobytes())
+    data += packer.flush()
+    chunks = [(b"IHDR", header), (b"iCCP", profile), (b"IDAT", bytes(data)), (b"IEND", b"")]
+    whole = [_chunk(kind, body) for kind, body in chunks if kind != b"iCCP" or icc]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

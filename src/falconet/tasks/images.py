@@ -1,0 +1,256 @@
+"""Pictures as files: read in every common mode, written back in the mode they came in.
+
+`read_picture` turns a file into a `Picture`: grey or colour pixels of 8 or 16 bits, transparency apart, upright.
+
+    colour, grey                 as they are, 8 or 16 bits (16-bit colour PNG and TIFF too, which Pillow alone cuts to 8)
+    alpha (LA, RGBA, tRNS)       pixels and alpha apart
+    palette, 1 bit               spread out to colour or grey of 8 bits
+    CMYK, YCbCr, Lab, HSV        converted to RGB, without colour management; a note says so
+    EXIF orientation             applied: what is up in the picture is up in the array
+    32-bit, float, animations    refused, refused, and the first frame with a note
+
+Left out: colour management (an ICC profile is carried along untouched), EXIF but for the orientation, and raw photos.
+Shapes: h, w = height, width; c = channels, 1 or 3.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from falconet.errors import UserError
+from falconet.files import write_bytes
+from falconet.tasks import deep
+
+Pixels = npt.NDArray[Any]
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".jp2"})
+
+# What Pillow raises, one time or another, on a file that is not whole or not what its name says.
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture in memory: `pixels` uint8 or uint16, h x w x c with c 1 (grey) or 3 (RGB); `alpha` h x w, same type.
+
+    `format` is the file format it came in ("PNG"), `icc` its colour profile, `notes` what reading had to change.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    path: Path | None = None
+    format: str = "PNG"
+    icc: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.pixels.ndim == 3 and self.pixels.shape[2] in (1, 3) and self.pixels.dtype in (np.uint8, np.uint16)
+        assert self.alpha is None or (self.alpha.shape, self.alpha.dtype) == (self.pixels.shape[:2], self.pixels.dtype)
+
+    @property
+    def kind(self) -> Literal["grey", "rgb"]:
+        """Whether the pixels are grey or colour."""
+        return "grey" if self.pixels.shape[2] == 1 else "rgb"
+
+    @property
+    def bits(self) -> int:
+        """Bits of one value: 8 or 16."""
+        return 8 * self.pixels.itemsize
+
+    @property
+    def height(self) -> int:
+        """Height in pixels, upright."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width in pixels, upright."""
+        return int(self.pixels.shape[1])
+
+    def as_8_bit(self) -> Pixels:
+        """The pixels as uint8, hwc: 65535 becomes 255, halves round up."""
+        if self.bits == 8:
+            return self.pixels
+        return ((self.pixels.astype(np.uint32) * 255 + 32768) // 65535).astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A picture that was left out, and why, in words for the user."""
+
+    path: Path
+    reason: str
+
+
+def list_pictures(folders: Path | Iterable[Path]) -> tuple[Path, ...]:
+    """The picture files under one or several folders, subfolders included, each folder sorted by name; by extension alone.
+
+    Hidden files and folders are passed over. UserError when a folder is missing, is a file, or holds no picture.
+    """
+    found: list[Path] = []
+    for folder in (folders,) if isinstance(folders, (str, Path)) else folders:
+        folder = Path(folder)
+        if not folder.is_dir():
+            what = "is a file, not a folder" if folder.exists() else "does not exist"
+            raise UserError(f"a folder of pictures is needed, but {folder} {what}. Check the path.")
+        inside = [path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()]
+        inside = [path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+        if not inside:
+            kinds = " ".join(sorted(EXTENSIONS))
+            raise UserError(f"{folder} holds no picture; at least one file with one of these endings is needed: {kinds}")
+        found += sorted(inside, key=lambda path: path.relative_to(folder).as_posix())
+    return tuple(dict.fromkeys(found))
+
+
+def stored_size(path: Path) -> tuple[int, int]:
+    """(width, height) by the file's header, not yet upright, without decoding; UserError when there is no such header."""
+    try:
+        with _opened(path) as image:
+            return image.size
+    except BROKEN as error:
+        raise _unreadable(path, error) from error
+
+
+def read_picture(path: Path) -> Picture:
+    """The picture in the file, upright; see the top of this module for what becomes of each mode.
+
+    Raises UserError, with the path and the reason, when the file is missing, is no picture, is cut short, holds more
+    than 178 megapixels (Pillow's own guard against decompression bombs) or has a mode that is not supported.
+    """
+    path = Path(path)
+    try:
+        with _opened(path) as image:
+            return _decode(image, path)
+    except BROKEN as error:
+        raise _unreadable(path, error) from error
+
+
+def _opened(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        # From 89 megapixels on Pillow warns of a bomb; phones make such photos. It refuses from 178 on, and so do we.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            return Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise UserError(f"{path}: more than 178 megapixels. Cut it into parts first.") from error
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    if not path.exists():
+        return UserError(f"{path}: no such file")
+    if path.is_dir():
+        return UserError(f"{path}: a picture file is needed, but this is a folder")
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, UnidentifiedImageError):
+        return UserError(f"{path}: not a picture, or of an unknown format")
+    return UserError(f"{path}: the file is damaged or cut short ({error})")
+
+
+def _decode(image: Image.Image, path: Path) -> Picture:
+    file_format, icc = image.format or "PNG", image.info.get("icc_profile")
+    frames = getattr(image, "n_frames", 1)
+    notes = [f"only the first of {frames} frames is used"] if frames > 1 else []
+    setting = deep.second_reading(image)
+    if setting:
+        with _opened(path) as again:
+            pixels = deep.decode(image, again, setting)
+    else:
+        image.load()
+        plain, note = _plain_mode(ImageOps.exif_transpose(image), path)
+        notes += [note] if note else []
+        icc = icc if image.mode != "CMYK" else None  # a profile for inks says nothing about RGB
+        pixels = np.asarray(plain)
+        pixels = pixels.astype(np.uint8 if pixels.dtype == np.uint8 else np.uint16)  # native byte order; I is 32 bit
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.shape[2] in (1, 3):
+        return Picture(np.ascontiguousarray(pixels), None, path, file_format, icc, tuple(notes))
+    colour, alpha = np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1])
+    return Picture(colour, alpha, path, file_format, icc, tuple(notes))
+
+
+def _plain_mode(image: Image.Image, path: Path) -> tuple[Image.Image, str]:
+    """The picture as L, LA, RGB, RGBA or 16-bit grey, and a note where that lost or changed something."""
+    mode = image.mode
+    if mode.startswith("I;16"):
+        return image, ""
+    if mode == "I":
+        low, high = image.getextrema()
+        if isinstance(low, int) and isinstance(high, int) and 0 <= low and high <= 65535:
+            return image, ""  # 16-bit PGM files come as 32-bit integers
+    if mode in ("I", "F"):
+        raise UserError(f"{path}: 8 or 16 bits a value are supported, this picture has 32. Convert it first.")
+    if "transparency" in image.info and mode in ("1", "L", "P", "RGB"):
+        return image.convert("LA" if mode in ("1", "L") else "RGBA"), ""
+    if mode in ("L", "LA", "RGB", "RGBA"):
+        deep_file = 16 in getattr(image, "tag_v2", {}).get(258, ())
+        return image, "16 bits a value cut to 8" if deep_file else ""
+    if mode in ("1", "P", "PA", "La", "RGBa", "RGBX"):
+        return image.convert({"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}[mode]), ""
+    return image.convert("RGB"), f"converted from {mode} to RGB without colour management"
+
+
+def write_picture(picture: Picture, path: Path) -> Path:
+    """Write the picture, never over a file that exists, and return where: `path`, or `path` with -2, -3, ... added.
+
+    The format follows the ending of `path`; where that format cannot hold the picture (16-bit colour in anything but
+    PNG, transparency in JPEG, an ending that cannot be written) the ending becomes .png. JPEG and WebP are written at
+    quality 95 without colour subsampling.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    holds = suffix in _WRITES and (picture.bits == 8 or (suffix, picture.kind) in _DEEP)
+    holds = holds and (picture.alpha is None or (suffix in _ALPHA and (picture.bits == 8 or suffix == ".png")))
+    path = path if holds else path.with_suffix(".png")
+    data = encode(picture, path.suffix.lower())
+    stem, number = path.stem, 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            path.touch(exist_ok=False)  # claims the name: two programs never choose the same one
+            break
+        except FileExistsError:
+            number += 1
+            path = path.with_name(f"{stem}-{number}{path.suffix}")
+    try:
+        write_bytes(path, data)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def encode(picture: Picture, suffix: str = ".png") -> bytes:
+    """The bytes of a picture file, its format by the ending; the format must be able to hold the picture."""
+    channels = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+    if picture.bits == 16 and channels.shape[2] > 1:
+        assert suffix == ".png"
+        return deep.encode_png(channels, picture.icc)
+    image = Image.fromarray(channels[..., 0] if channels.shape[2] == 1 else channels)
+    file_format, options = _WRITES[suffix]
+    buffer = io.BytesIO()
+    image.save(buffer, format=file_format, icc_profile=picture.icc, **options)
+    return buffer.getvalue()
+
+
+# Ending -> Pillow's name of the format, and how to write it.
+_WRITES: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}),
+    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    ".webp": ("WEBP", {"quality": 95}),
+    ".tif": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+    ".bmp": ("BMP", {}),
+}
+_ALPHA = frozenset({".png", ".webp", ".tif", ".tiff"})
+_DEEP = frozenset({(".png", "grey"), (".png", "rgb"), (".tif", "grey"), (".tiff", "grey")})

@@ -1,0 +1,77 @@
+"""How near two pictures are: PSNR and SSIM on the luma, as the super-resolution literature reports them.
+
+Shapes: h, w = height, width; c = channels. Left out: learned metrics such as LPIPS, which need weights of their own.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[Any]
+
+# ITU-R BT.601: R, G, B of 0..255 to a luma of 16..235.
+LUMA_WEIGHTS = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+LUMA_OFFSET = 16.0
+
+
+def luma(rgb: Pixels, peak: float = 255.0) -> npt.NDArray[np.float64]:
+    """The BT.601 luma of hwc pixels of 0..peak, unrounded: hw of 16..235 (of a 255 scale, whatever the peak).
+
+    >>> [round(float(y), 2) for y in luma(np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]]]))[0]]
+    [16.0, 235.0, 81.48]
+    """
+    assert rgb.ndim == 3 and rgb.shape[2] == 3
+    r, g, b = (weight * 255.0 / peak for weight in LUMA_WEIGHTS)
+    return rgb[..., 0] * r + rgb[..., 1] * g + rgb[..., 2] * b + LUMA_OFFSET
+
+
+def shave(pixels: Pixels, border: int) -> Pixels:
+    """The picture without `border` pixels on every side: near edges, networks guess what lies outside."""
+    return pixels[border : pixels.shape[0] - border, border : pixels.shape[1] - border]
+
+
+def psnr(a: Pixels, b: Pixels, data_range: float = 255.0) -> float:
+    """Peak signal-to-noise ratio in dB; higher is nearer, infinite when equal.
+
+    A difference of 1 everywhere, on a scale of 255, is 20 * log10(255) dB:
+
+    >>> round(psnr(np.zeros((2, 2)), np.ones((2, 2))), 2)
+    48.13
+    """
+    assert a.shape == b.shape and a.size
+    error = float(np.mean(np.square(np.subtract(a, b, dtype=np.float64))))
+    return math.inf if error == 0 else 10.0 * math.log10(data_range**2 / error)
+
+
+def ssim(a: Pixels, b: Pixels, data_range: float = 255.0) -> float:
+    """Mean structural similarity of two hw pictures, at most 1; Gaussian window 11x11, sigma 1.5, no padding.
+
+    Only windows that lie wholly inside are counted, so both sides must be at least 11.
+    Paper: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, eq. 13.
+    """
+    assert a.shape == b.shape and a.ndim == 2 and min(a.shape) >= SSIM_WINDOW
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    mean_x, mean_y = _blur(x), _blur(y)
+    variance_x = _blur(x * x) - mean_x**2
+    variance_y = _blur(y * y) - mean_y**2
+    covariance = _blur(x * y) - mean_x * mean_y
+    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    similarity /= (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    return float(similarity.mean())
+
+
+SSIM_WINDOW = 11
+SSIM_SIGMA = 1.5
+
+
+def _blur(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The Gaussian mean of every 11x11 window: h x w -> h-10 x w-10."""
+    offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
+    window = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
+    window /= window.sum()
+    height, width = x.shape[0] - SSIM_WINDOW + 1, x.shape[1] - SSIM_WINDOW + 1
+    rows = sum((weight * x[i : i + height] for i, weight in enumerate(window)), np.zeros((height, x.shape[1])))
+    return sum((weight * rows[:, i : i + width] for i, weight in enumerate(window)), np.zeros((height, width)))
