@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from falconet.graph.files import layer_from_json, layer_to_json
 from falconet.graph.ops import Op
 from falconet.graph.shape import Parts, Weight, plain
-from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts
+from falconet.graph.spec import Layer, NetSpec, infer_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,54 @@ class Store:
 
 def store_of(spec: NetSpec) -> Store:
     """Just the weights that `spec` needs."""
-    flat = flatten(spec)
-    parts = infer_parts(flat, tuple(plain(i.channels) for i in flat.inputs))
-    found = Store({})
-    for layer in flat.layers:
-        assert isinstance(layer.op, Op)
-        inputs = tuple(parts[name] for name in layer.inputs)
-        if layer.op.weights(*inputs):
-            found = found.merge(Store({layer.slot: Slot(layer.op, inputs)}))
+    found = Gathering()
+    found.add(spec)
+    return found.store()
+
+
+class Gathering:
+    """Slots being gathered from many networks. Blocks met before, at the same place, are passed over."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, Slot] = {}
+        self._met: set[tuple[str, Op | NetSpec, tuple[Parts, ...]]] = set()
+
+    def add(self, spec: NetSpec) -> bool:
+        """Make room for `spec`; whether any was needed. Raises ValueError when a slot differs in more than size."""
+        grown = False
+        parts = infer_parts(spec, tuple(plain(i.channels) for i in spec.inputs))
+        for layer in spec.layers:
+            inputs = tuple(parts[name] for name in layer.inputs)
+            place = (layer.slot, layer.op, inputs)
+            if place in self._met:
+                continue
+            self._met.add(place)
+            for name, slot in _slots(layer, inputs).items():
+                before = self.slots.get(name)
+                self.slots[name] = slot if before is None else _merge_slots(name, before, slot)
+                grown = grown or self.slots[name] != before
+        return grown
+
+    def store(self) -> Store:
+        """The store gathered so far."""
+        return Store(dict(self.slots))
+
+
+def _slots(layer: Layer, inputs: tuple[Parts, ...]) -> dict[str, Slot]:
+    """The slots of one layer by full name: its own, or those of the block that it holds."""
+    if isinstance(layer.op, NetSpec):
+        return {f"{layer.slot}.{name}": slot for name, slot in _block_slots(layer.op, inputs).items()}
+    return {layer.slot: Slot(layer.op, inputs)} if layer.op.weights(*inputs) else {}
+
+
+@lru_cache(maxsize=65536)
+def _block_slots(spec: NetSpec, inputs: tuple[Parts, ...]) -> dict[str, Slot]:
+    """The slots of a block fed `inputs`, by the names of its own layers. Treat the result as read-only."""
+    parts = infer_parts(spec, inputs)
+    found: dict[str, Slot] = {}
+    for layer in spec.layers:
+        for name, slot in _slots(layer, tuple(parts[one] for one in layer.inputs)).items():
+            found[name] = _merge_slots(name, found[name], slot) if name in found else slot
     return found
 
 

@@ -22,6 +22,7 @@ from falconet.spaces.space import (
     sample,
     smallest,
 )
+from falconet.spaces.union import union
 
 SPACES: Mapping[str, type] = {}
 
@@ -47,4 +48,5 @@ __all__ = [
     "sample",
     "size",
     "smallest",
+    "union",
 ]
