@@ -1,0 +1,103 @@
+"""The settings of the stages that belong to the pipeline: how long to train, and what to keep.
+
+Lengths are given in `steps` or in `minutes`. Minutes become steps once, when a run is planned on this machine, and are
+written down: what a run computes never depends on how busy the machine was later.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
+
+from falconet.errors import UserError
+from falconet.evaluate import format_quantity, parse_quantity
+from falconet.spaces import Pick, Space, load_space
+from falconet.train.settings import PathSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from falconet.graph import NetSpec
+
+
+def shown(value: float) -> str | float:
+    """A quantity as people write it when that says exactly the same, else the number itself.
+
+    >>> shown(6.1e9), shown(6123456789.0)
+    ('6.1G', 6123456789.0)
+    """
+    short = format_quantity(value)
+    return short if parse_quantity(short) == value else value
+
+
+Quantity = Annotated[float, BeforeValidator(parse_quantity), PlainSerializer(shown)]
+
+
+def named(value: object) -> object:
+    """A group of settings that is given by its name alone, as a group.
+
+    >>> named("sandwich"), named({"name": "sandwich", "random": 1})
+    ({'name': 'sandwich'}, {'name': 'sandwich', 'random': 1})
+    """
+    return {"name": value} if isinstance(value, str) else value
+
+
+def several(value: object) -> object:
+    """One quantity as a list of one."""
+    return (value,) if isinstance(value, str | int | float) else value
+
+
+class Length(BaseModel):
+    """How long a training is: `steps` or `minutes`, one of them. 0 steps: not at all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int | None = Field(None, ge=0)
+    minutes: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Length:
+        if (self.steps is None) == (self.minutes is None):
+            raise UserError("say how long to train: either steps or minutes")
+        return self
+
+
+class SupernetSettings(Length, TrainSettings):
+    """Training of the supernet, whose weights every network of the space shares: for how long, by which paths, and how.
+
+    `paths` is a name (`sandwich`, `uniform`) or a group of settings that has one.
+    """
+
+    paths: Annotated[PathSettings, BeforeValidator(named)] = PathSettings()
+
+
+class FinalSettings(Length, TrainSettings):
+    """What becomes of the front: which members are kept, and how long each is trained from the weights it inherits.
+
+    `at` lists limits on the budget's first cost; the best network within each is kept. Empty: the budget itself.
+    With `steps: 0` the networks are kept with the supernet's weights as they are.
+    """
+
+    at: Annotated[tuple[Quantity, ...], BeforeValidator(several)] = ()
+
+
+class SpaceFile(BaseModel):
+    """A space of the user's own: `file: my_space.py`, or `my_space.py:name` when it is not called `space`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    _space: Space = PrivateAttr()
+
+    def model_post_init(self, context: object) -> None:
+        """Run the file."""
+        self._space = load_space(self.file)
+
+    @property
+    def path(self) -> Path:
+        """The Python file."""
+        return Path(self.file.rpartition(":")[0] or self.file) if not self.file.endswith(".py") else Path(self.file)
+
+    def __call__(self, pick: Pick) -> NetSpec:
+        """The network that the user's function builds."""
+        return self._space(pick)
