@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from falconet.spaces.count import Size, size
 from falconet.spaces.encode import Encoder, encoder_of
 from falconet.spaces.load import load_space
+from falconet.spaces.restoration import Restoration
 from falconet.spaces.space import (
     Arch,
     Option,
@@ -24,7 +25,7 @@ from falconet.spaces.space import (
 )
 from falconet.spaces.union import union
 
-SPACES: Mapping[str, type] = {}
+SPACES: Mapping[str, type] = {"restoration": Restoration}
 
 __all__ = [
     "SPACES",
@@ -32,6 +33,7 @@ __all__ = [
     "Encoder",
     "Option",
     "Pick",
+    "Restoration",
     "Size",
     "Space",
     "build",

@@ -37,7 +37,7 @@ OnStep = Callable[[int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What a training came to: steps done, the mean loss of the last hundred, core and wall seconds over all its lives."""
+    """What a training came to: steps, mean loss of the last hundred, core and wall seconds over all its lives."""
 
     steps: int
     loss: float
@@ -57,9 +57,9 @@ def fit(
     seed: int,
     on_step: OnStep | None = None,
 ) -> Fitted:
-    """Train `network` for `steps` steps, resuming from `folder` when it holds a checkpoint; leave the kept weights in it.
+    """Train `network` for `steps` steps, resuming from `folder` when it holds a checkpoint.
 
-    The kept weights are the moving average (settings.ema). Raises FloatingPointError when the loss is not finite, after
+    The network ends with the kept weights: their moving average (settings.ema). Raises FloatingPointError when the loss is not finite, after
     keeping the last checkpoint.
     """
     trainer = _Trainer(network, task, dataset, settings, paths, steps, folder, seed)
@@ -86,11 +86,13 @@ class _Trainer:
         self.paths, self.steps, self.folder, self.seed = paths, steps, folder, seed
         self.step, self.losses = 0, [0.0]
         self.core, self.wall = 0.0, 0.0
-        self.precision = settings.precision if settings.precision != "auto" else ""
+        self.precision: str = settings.precision if settings.precision != "auto" else ""
         self.accelerator = _accelerator()
         network.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.named = {name: parameter.requires_grad_(True) for name, parameter in network.named_parameters()}
+        self.named = dict(network.named_parameters())
         self.parameters = list(self.named.values())
+        for parameter in self.parameters:
+            parameter.requires_grad_(True)
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimizer = _optimizer(self.parameters, settings)
 
@@ -137,8 +139,8 @@ class _Trainer:
             loss = self.one_step(self.step)
             if not math.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss is {loss} at step {self.step}: lower learning_rate (now {self.settings.learning_rate:g}); "
-                    f"the checkpoint before it is in {self.folder}"
+                    f"the loss is {loss} at step {self.step}: lower learning_rate (now "
+                    f"{self.settings.learning_rate:g}); the checkpoint before it is in {self.folder}"
                 )
             self.step += 1
             self.losses = [*self.losses[-99:], loss]
@@ -174,8 +176,7 @@ class _Trainer:
         target, teacher, first = target.to(device), None, 0.0
         subs = self.paths.at(self.seed, step)
         for sub in subs:
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                output = forward(self.network, sub, xs, self.settings.merge)
+            output = forward(self.network, sub, xs, self.settings.merge, self.precision)
             assert isinstance(output, Tensor)
             loss = self.task.loss(output.float(), target)
             if teacher is not None and self.paths.distill:
@@ -194,7 +195,7 @@ class _Trainer:
                 parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
 
     def choose_precision(self) -> str:
-        """float32, or bfloat16 when three steps of it take at most 0.8 of the time. Chosen once, kept in checkpoints."""
+        """float32, or bfloat16 when a step of it takes at most 0.8 of the time. Chosen once, kept in checkpoints."""
         seconds = {}
         for self.precision in ("float32", "bfloat16"):
             taken = []
@@ -215,17 +216,25 @@ class _Trainer:
         return Fitted(self.step, sum(self.losses) / len(self.losses), self.core, self.wall, self.precision)
 
 
-def forward(network: Network, sub: NetSpec, xs: tuple[Tensor, ...], merge: bool) -> Tensor | tuple[Tensor, ...]:
-    """`sub` on `network`'s weights; with `merge` through its merged form, which is the same function of the weights."""
+def forward(
+    network: Network, sub: NetSpec, xs: tuple[Tensor, ...], merge: bool, precision: str = "float32"
+) -> Tensor | tuple[Tensor, ...]:
+    """`sub` on `network`'s weights; with `merge` through its merged form, which is the same function of the weights.
+
+    Merging itself is done in float32 whatever the precision: its sums are small and its rounding would not average out.
+    """
+    low = torch.autocast(xs[0].device.type, torch.bfloat16, enabled=precision == "bfloat16")
     if merge and mergeable(sub):
         small, weights = deploy(sub, network.weights(sub))
-        return run(small, weights, xs, training=True)
-    outputs: Tensor | tuple[Tensor, ...] = network(xs, sub)
+        with low:
+            return run(small, weights, xs, training=True)
+    with low:
+        outputs: Tensor | tuple[Tensor, ...] = network(xs, sub)
     return outputs
 
 
 def mergeable(spec: NetSpec) -> bool:
-    """Whether merging changes `spec` at all, and may be trained through: nothing in it behaves otherwise in training."""
+    """Whether merging changes `spec` and may be trained through: nothing in it behaves otherwise in training."""
     known = spec.__dict__.get("_mergeable")
     if known is None:
         flat = flatten(spec)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from falconet.graph import NetSpec
-from falconet.spaces.space import Space, draw, largest, smallest, build
+from falconet.spaces.space import Space, build, draw, largest, smallest
 from falconet.train.settings import PathSettings
 
 

@@ -1,0 +1,38 @@
+"""How good a network is on the fixed validation pictures, with the weights it has or inherits.
+
+What is judged is what ships: the deployed (merged, folded) form of an extract. Shared buffers are never touched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from falconet.graph.network import Network, deployed
+
+if TYPE_CHECKING:
+    from falconet.graph import NetSpec
+    from falconet.tasks.task import Dataset, Run, Task
+
+
+def quality(network: Network, task: Task, dataset: Dataset, sub: NetSpec | None = None) -> dict[str, float]:
+    """The task's figures for `network`, or for `sub` on its weights: inherited quality when `network` is a supernet."""
+    return task.validate(runner(deployed(network, sub)), dataset)
+
+
+def runner(network: Network) -> Run:
+    """`network` as the callable that tasks judge: a tuple of inputs (batch, channels, height, width) to its output.
+
+    Evaluation mode, no gradients, channels last.
+    """
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(xs: tuple[Tensor, ...]) -> Tensor:
+        with torch.inference_mode():
+            output = network(tuple(x.contiguous(memory_format=torch.channels_last) for x in xs))
+        assert isinstance(output, Tensor)
+        return output
+
+    return run
