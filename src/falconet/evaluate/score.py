@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
@@ -66,6 +66,12 @@ class Trial:
     def value(self, name: str) -> float:
         """The score of that name, from the qualities or the costs. KeyError when the trial has none."""
         return self.quality[name] if name in self.quality else self.costs[name].value
+
+    def scores(self, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+        """The values of the objectives; None when the trial is not ok or lacks one of them."""
+        if self.status != "ok" or any(o.name not in self.quality and o.name not in self.costs for o in objectives):
+            return None
+        return tuple(self.value(objective.name) for objective in objectives)
 
     def to_json(self) -> dict[str, object]:
         """A dict for one line of JSON; `from_json` reads it back as an equal Trial."""

@@ -1,0 +1,34 @@
+"""Search: strategies that propose architectures, and the loop that evaluates and logs them."""
+
+from falconet.search.evolution import Evolution, EvolutionSettings
+from falconet.search.loop import Evaluate, read_trials, search
+from falconet.search.nsga2 import Nsga2, Nsga2Settings
+from falconet.search.pareto import crowding_distance, front, front_of, hypervolume, non_dominated_sort
+from falconet.search.random_search import RandomSearch, RandomSettings
+from falconet.search.strategy import Feasible, SearchSettings, Strategy, StrategyClass, feasible_sample, sample_by_cost
+
+STRATEGIES: dict[str, StrategyClass] = {"random": RandomSearch, "evolution": Evolution, "nsga2": Nsga2}
+
+__all__ = [
+    "STRATEGIES",
+    "Evaluate",
+    "Evolution",
+    "EvolutionSettings",
+    "Feasible",
+    "Nsga2",
+    "Nsga2Settings",
+    "RandomSearch",
+    "RandomSettings",
+    "SearchSettings",
+    "Strategy",
+    "StrategyClass",
+    "crowding_distance",
+    "feasible_sample",
+    "front",
+    "front_of",
+    "hypervolume",
+    "non_dominated_sort",
+    "read_trials",
+    "sample_by_cost",
+    "search",
+]
