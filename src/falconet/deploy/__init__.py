@@ -1,0 +1,1 @@
+"""Networks to files: export, parity, timing, model folders."""
