@@ -50,7 +50,7 @@ slow: $(STAMP)
 	$(TESTS) -m slow --timeout 3600
 
 bench: $(STAMP)
-	for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
