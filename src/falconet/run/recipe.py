@@ -85,9 +85,10 @@ def parse(text: str, source: str = "recipe", overrides: Sequence[str] = ()) -> R
 
 def _read(tree: Mapping[str, object], problems: Problems) -> Recipe | None:
     problems.unknown(tree, Recipe.model_fields)
+    task = problems.choose(TASKS, tree.get("task"), "task")
     sections: dict[str, object] = {
-        "task": problems.choose(TASKS, tree.get("task"), "task"),
-        "space": _read_space(tree.get("space"), problems),
+        "task": task,
+        "space": _read_space(tree.get("space"), task, problems),
         "search": _read_search(tree.get("search"), problems),
     }
     for name, model in SECTIONS.items():
@@ -98,11 +99,18 @@ def _read(tree: Mapping[str, object], problems: Problems) -> Recipe | None:
     return problems.read(Recipe, sections | plain, "")
 
 
-def _read_space(tree: object, problems: Problems) -> object:
-    if isinstance(tree, str) and (tree.endswith(".py") or ".py:" in tree):
-        tree = {"file": tree}
+def _read_space(tree: object, task: BaseModel | None, problems: Problems) -> object:
+    """The space, which takes over the settings that it shares with the task (scale, colour) unless they are given."""
+    if isinstance(tree, str):
+        tree = {"file": tree} if tree.endswith(".py") or ".py:" in tree else {"name": tree}
     if isinstance(tree, Mapping) and "file" in tree:
         return problems.read(SpaceFile, tree, "space")
+    if isinstance(tree, Mapping) and tree.get("name") in SPACES and task is not None:
+        shared = (set(getattr(SPACES[tree["name"]], "model_fields", ())) & set(type(task).model_fields)) - {"name"}
+        for key in sorted(shared & set(tree)):
+            if tree[key] != getattr(task, key):
+                problems.add(f"space.{key}", f"space.{key} is {tree[key]!r}, but task.{key} is {getattr(task, key)!r}")
+        tree = {**{key: getattr(task, key) for key in shared}, **tree}
     return problems.choose(SPACES, tree, "space")
 
 

@@ -1,0 +1,208 @@
+"""The plan: what a recipe would do here, found out before any training.
+
+How large the space is, what its networks cost, whether the budget can be met, and how long everything takes on this
+machine. Minutes of the recipe become steps here, once: a few steps of each kind are timed, and what comes out is
+written to plan.json and read back ever after.
+
+    plan.steps      # {"supernet": 9000, "macs-2.5G": 52000, "macs-6.1G": 31000}
+
+Left out: guesses about other machines, and the last stages (export, test sets), which take minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from falconet.evaluate import Budget, format_quantity
+from falconet.files import write_text
+from falconet.run.progress import Progress
+from falconet.run.recipe import Recipe
+from falconet.run.settings import Length
+from falconet.run.wanted import counter, is_random, main_cost, wanted
+from falconet.search import Feasible, feasible_sample
+from falconet.spaces import Arch, build, largest, sample, size, smallest, union
+from falconet.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from falconet.graph.network import Network
+    from falconet.tasks import Dataset
+    from falconet.train.paths import Paths
+
+DRAWS = 500  # networks drawn to know what the space costs
+ROOM = 1.5  # the largest network should cost at most this many times the largest budget
+
+
+class Range(BaseModel):
+    """The least, the median and the largest of a cost over the space."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min: float
+    median: float
+    max: float
+
+
+class SpaceSize(BaseModel):
+    """How many architectures a space has, and how that was found."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    exact: bool
+    how: str
+
+
+class Plan(BaseModel):
+    """What is written to plan.json. Steps and times go by stage: `supernet`, and the names of the networks to keep."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space_size: SpaceSize
+    costs: dict[str, Range]
+    steps: dict[str, int]
+    seconds_per_step: dict[str, float]
+    seconds_per_evaluation: float
+    minutes: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    def write(self, path: Path) -> None:
+        """Write plan.json."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
+
+    @staticmethod
+    def read(path: Path) -> Plan:
+        """The plan that `write` wrote."""
+        return Plan.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None, supernet: Plan | None = None) -> Plan:
+    """The plan of a recipe. Times a few training steps and one evaluation; trains nothing and writes nothing.
+
+    `supernet` is an earlier plan whose supernet is used again. Raises UserError when the pictures cannot be used, and
+    InfeasibleBudget, with the smallest costs there are, when a budget cannot be met.
+    """
+    feasible = check_feasible(recipe)
+    progress.say("planning: drawing networks, timing a few steps")
+    pictures = dataset or recipe.task.read(recipe.data, recipe.seed)
+    archs = _draws(recipe)
+    drawn = [feasible.costs(arch) for arch in archs]
+    ranges = {name: _range([costs[name] for costs in drawn]) for name in drawn[0]}
+    count = size(recipe.space)
+    seconds, per_evaluation = _time(recipe, pictures, feasible, archs, supernet)
+    lengths: dict[str, Length] = {"supernet": recipe.supernet, **dict.fromkeys(wanted(recipe), recipe.final)}
+    steps = {name: _steps(length, seconds[name]) for name, length in lengths.items()}
+    if supernet is not None:
+        steps["supernet"] = supernet.steps["supernet"]
+    minutes = {name: seconds[name] * steps[name] / 60 for name in steps if supernet is None or name != "supernet"}
+    minutes["search"] = per_evaluation * recipe.search.evaluations * (1 if is_random(recipe) else 2) / 60
+    return Plan(
+        space_size=SpaceSize(count=count.count, exact=count.exact, how=count.how),
+        costs=ranges,
+        steps=steps,
+        seconds_per_step=seconds,
+        seconds_per_evaluation=per_evaluation,
+        minutes=minutes,
+        notes=tuple(_notes(recipe, ranges)),
+    )
+
+
+def check_feasible(recipe: Recipe) -> Feasible:
+    """The judge of the recipe's budget. Raises InfeasibleBudget unless every network wanted can be had."""
+    count = counter(recipe)
+    for budget in wanted(recipe).values():
+        feasible_sample(recipe.space, Feasible(recipe.space, budget, count), Random(recipe.seed))
+    return Feasible(recipe.space, recipe.budget, count)
+
+
+def describe(recipe: Recipe, plan: Plan) -> list[str]:
+    """The plan in lines for people."""
+    count = f"{plan.space_size.count:,}" if plan.space_size.exact else f"about {plan.space_size.count:.2g}"
+    lines = [f"The space holds {count} architectures ({plan.space_size.how}).", ""]
+    lines.append(f"{'cost of a network':<24}{'least':>10}{'median':>10}{'largest':>10}{'budget':>10}")
+    limits = recipe.budget.limits()
+    for name, cost in plan.costs.items():
+        figures = [cost.min, cost.median, cost.max, *([limits[name]] if name in limits else [])]
+        lines.append(f"{name:<24}" + "".join(f"{format_quantity(figure):>10}" for figure in figures))
+    lines += ["The budget can be met." if limits else "There is no budget.", ""]
+    lines.append(f"{'core-minutes here':<24}{'minutes':>10}{'steps':>10}")
+    for name, minutes in plan.minutes.items():
+        lines.append(f"{name:<24}{minutes:>10.1f}" + (f"{plan.steps[name]:>10,}" if name in plan.steps else ""))
+    lines.append(f"{'together':<24}{sum(plan.minutes.values()):>10.1f}")
+    return [*lines, *(f"Note: {note}" for note in plan.notes)]
+
+
+def _draws(recipe: Recipe) -> list[Arch]:
+    """The smallest, the largest and many random architectures of the space, by a fixed seed."""
+    rng = Random(recipe.seed)
+    return [smallest(recipe.space), largest(recipe.space), *(sample(recipe.space, rng) for _ in range(DRAWS))]
+
+
+def _time(
+    recipe: Recipe, dataset: Dataset, feasible: Feasible, archs: list[Arch], supernet: Plan | None
+) -> tuple[dict[str, float], float]:
+    """Core seconds of a step of each training, and of one evaluation."""
+    import torch
+
+    from falconet.evaluate.quality import quality
+    from falconet.graph.network import Network
+    from falconet.train.paths import alone, paths
+
+    torch.manual_seed(recipe.seed)
+    store = Network(store=union(recipe.space, Random(recipe.seed)))
+    seconds = {}
+    if supernet is None:
+        sharing = paths(recipe.space, recipe.supernet.paths)
+        seconds["supernet"] = _step_seconds(store, recipe, dataset, recipe.supernet, sharing)
+    else:
+        seconds["supernet"] = supernet.seconds_per_step["supernet"]
+    for name, budget in wanted(recipe).items():
+        spec = build(recipe.space, _nearest(recipe, feasible, archs, budget))
+        seconds[name] = _step_seconds(Network(spec), recipe, dataset, recipe.final, alone(spec))
+    began = time.process_time()
+    quality(store, recipe.task, dataset, spec)
+    return seconds, time.process_time() - began
+
+
+def _step_seconds(network: Network, recipe: Recipe, dataset: Dataset, settings: TrainSettings, trained: Paths) -> float:
+    from falconet.train.fit import seconds_per_step
+
+    return seconds_per_step(network, recipe.task, dataset, settings, trained, recipe.seed)
+
+
+def _nearest(recipe: Recipe, feasible: Feasible, archs: list[Arch], budget: Budget) -> Arch:
+    """The dearest of the drawn architectures that meets the budget: what a chosen network will be like."""
+    meeting = [arch for arch in archs if not budget.exceeded(feasible.costs(arch))]
+    if not meeting:
+        return feasible_sample(recipe.space, Feasible(recipe.space, budget, counter(recipe)), Random(recipe.seed))
+    return max(meeting, key=lambda arch: feasible.costs(arch).get(main_cost(recipe), 0))
+
+
+def _steps(length: Length, seconds_per_step: float) -> int:
+    """The steps of a stage: as given, or as many as its minutes have room for."""
+    if length.steps is not None:
+        return length.steps
+    assert length.minutes is not None
+    return max(1, round(length.minutes * 60 / seconds_per_step))
+
+
+def _range(values: list[float]) -> Range:
+    return Range(min=min(values), median=median(values), max=max(values))
+
+
+def _notes(recipe: Recipe, ranges: Mapping[str, Range]) -> list[str]:
+    """Remarks on a recipe that works but could be better."""
+    notes = []
+    for name, limit in recipe.budget.limits().items():
+        if name in ranges and ranges[name].max > ROOM * limit:
+            notes.append(
+                f"the largest network costs {ranges[name].max / limit:.1f} times the budget of {name}; the supernet "
+                f"learns the wanted ones better when it is at most {ROOM} times: leave out the largest options"
+            )
+    return notes

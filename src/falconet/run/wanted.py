@@ -1,0 +1,69 @@
+"""What a recipe asks the search for: what is counted, what is improved, and which networks are kept in the end.
+
+Everything here is a function of the recipe alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from falconet.evaluate import Budget, Objective, format_quantity
+from falconet.graph import costs
+from falconet.run.recipe import Recipe
+from falconet.search import EvolutionSettings, RandomSettings
+
+if TYPE_CHECKING:
+    from falconet.graph import NetSpec
+
+DEFAULT_OUTPUT = (1280, 720)
+
+
+def counter(recipe: Recipe) -> Callable[[NetSpec], Mapping[str, float]]:
+    """Counts the costs of a network at the recipe's picture size, 1280x720 out unless the budget names one."""
+    given = recipe.budget.at_input
+    sizes = recipe.task.input_sizes(
+        at_output=None if given else recipe.budget.at_output or DEFAULT_OUTPUT, at_input=given
+    )
+
+    def count(spec: NetSpec) -> Mapping[str, float]:
+        found = costs(spec, *sizes)
+        return {"macs": found.macs, "params": found.params, "peak_activation_bytes": found.peak_activation_bytes}
+
+    return count
+
+
+def main_cost(recipe: Recipe) -> str:
+    """The cost that the search trades against quality: the first that the budget limits, else macs."""
+    return next(iter(recipe.budget.limits()), "macs")
+
+
+def objectives(recipe: Recipe) -> tuple[Objective, ...]:
+    """What the search improves: quality, and a small cost unless the strategy improves one thing only."""
+    quality = Objective(recipe.task.quality, maximize=True)
+    if isinstance(recipe.search, EvolutionSettings):
+        return (quality,)
+    return (quality, Objective(main_cost(recipe), maximize=False))
+
+
+def is_random(recipe: Recipe) -> bool:
+    """Whether the search is the random one itself, so that a random baseline beside it would say nothing."""
+    return isinstance(recipe.search, RandomSettings)
+
+
+def wanted(recipe: Recipe) -> dict[str, Budget]:
+    """The networks to keep, by name, with the budget each must meet; ascending. A limit above the budget is the budget.
+
+    >>> list(wanted(recipe))            # budget: {macs: 6.1G}, final: {at: [2.5G, 8G]}
+    ['macs-2.5G', 'macs-6.1G']
+    """
+    cost = main_cost(recipe)
+    most = recipe.budget.limits().get(cost, math.inf)
+    limits = sorted({min(limit, most) for limit in recipe.final.at or (most,)})
+    return {
+        f"{cost}-{format_quantity(limit)}" if limit < math.inf else "best": recipe.budget.model_copy(
+            update={cost: limit} if limit < math.inf else {}
+        )
+        for limit in limits
+    }
