@@ -1,8 +1,8 @@
 """16-bit colour, which Pillow can neither hold nor write: decoded in two readings of the same file, written by hand.
 
-Pillow unpacks a 16-bit colour file into 8 bits a value, keeping the high byte of each. Which byte it takes for the high
-one is a setting of its decoder ("RGB;16B" for big-endian files). Read a second time with the other setting it yields the
-low bytes, and high * 256 + low is the exact value; interlacing, filters and compression stay Pillow's work.
+Pillow unpacks a 16-bit colour file into 8 bits a value, keeping the high byte of each. Which byte it takes for the
+high one is a setting of its decoder ("RGB;16B" for big-endian files). Read a second time with the other setting it
+yields the low bytes, and high * 256 + low is the exact value; interlacing, filters and compression stay Pillow's work.
 
 Left out: 16-bit CMYK, and TIFF files that keep their colour planes apart. Those come out with 8 bits.
 Shapes: h, w = height, width; c = channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha.
@@ -48,9 +48,15 @@ def decode(image: Image.Image, again: Image.Image, setting: str) -> Pixels:
     again.tile = [tile._replace(args=_with_mode(tile.args, setting)) for tile in again.tile]
     low = np.asarray(ImageOps.exif_transpose(again))
     if setting == "RGBA":
-        return low[..., 0::2].astype(np.uint16) * 256 + low[..., 1::2]
-    high = np.asarray(ImageOps.exif_transpose(image))
-    return high.astype(np.uint16) * 256 + low
+        return _joined(low[..., 0::2], low[..., 1::2])
+    return _joined(np.asarray(ImageOps.exif_transpose(image)), low)
+
+
+def _joined(high: Pixels, low: Pixels) -> Pixels:
+    joined = high.astype(np.uint16)
+    joined <<= 8
+    joined |= low
+    return joined
 
 
 def _with_mode(args: Any, mode: str) -> Any:

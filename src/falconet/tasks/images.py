@@ -2,7 +2,7 @@
 
 `read_picture` turns a file into a `Picture`: grey or colour pixels of 8 or 16 bits, transparency apart, upright.
 
-    colour, grey                 as they are, 8 or 16 bits (16-bit colour PNG and TIFF too, which Pillow alone cuts to 8)
+    colour, grey                 as they are, 8 or 16 bits (16-bit colour too, which Pillow alone cuts to 8)
     alpha (LA, RGBA, tRNS)       pixels and alpha apart
     palette, 1 bit               spread out to colour or grey of 8 bits
     CMYK, YCbCr, Lab, HSV        converted to RGB, without colour management; a note says so
@@ -13,14 +13,18 @@ Left out: colour management (an ICC profile is carried along untouched), EXIF bu
 Shapes: h, w = height, width; c = channels, 1 or 3.
 """
 
+import contextlib
 import io
+import itertools
+import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +36,17 @@ from falconet.tasks import deep
 
 Pixels = npt.NDArray[Any]
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".jp2"})
+# What counts as a picture in a folder. Some (.heic) cannot be read, and are named as left out instead of passed over.
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2", ".avif", ".heic", ".heif"}
+    | {".pbm", ".pgm", ".ppm", ".pnm"}
+)
 
 # What Pillow raises, one time or another, on a file that is not whole or not what its name says.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+
+_EIGHT_BIT = ("L", "LA", "RGB", "RGBA")
+_BITS_PER_SAMPLE = 258  # a TIFF tag
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +103,7 @@ class Skipped:
 
 
 def list_pictures(folders: Path | Iterable[Path]) -> tuple[Path, ...]:
-    """The picture files under one or several folders, subfolders included, each folder sorted by name; by extension alone.
+    """The picture files under one or several folders and their subfolders, each folder sorted; by extension alone.
 
     Hidden files and folders are passed over. UserError when a folder is missing, is a file, or holds no picture.
     """
@@ -106,13 +117,13 @@ def list_pictures(folders: Path | Iterable[Path]) -> tuple[Path, ...]:
         inside = [path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
         if not inside:
             kinds = " ".join(sorted(EXTENSIONS))
-            raise UserError(f"{folder} holds no picture; at least one file with one of these endings is needed: {kinds}")
+            raise UserError(f"{folder} holds no pictures. Files with one of these endings are needed: {kinds}")
         found += sorted(inside, key=lambda path: path.relative_to(folder).as_posix())
     return tuple(dict.fromkeys(found))
 
 
 def stored_size(path: Path) -> tuple[int, int]:
-    """(width, height) by the file's header, not yet upright, without decoding; UserError when there is no such header."""
+    """(width, height) by the file's header, not yet upright; nothing is decoded. UserError when there is no header."""
     try:
         with _opened(path) as image:
             return image.size
@@ -134,14 +145,18 @@ def read_picture(path: Path) -> Picture:
         raise _unreadable(path, error) from error
 
 
-def _opened(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        # From 89 megapixels on Pillow warns of a bomb; phones make such photos. It refuses from 178 on, and so do we.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            return Image.open(path)
-        except Image.DecompressionBombError as error:
-            raise UserError(f"{path}: more than 178 megapixels. Cut it into parts first.") from error
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    # Opened here and not by Pillow, which would map the file into memory and so scramble TIFF files that lie on a side.
+    with Path(path).open("rb") as file:
+        with warnings.catch_warnings():
+            # Pillow warns of a bomb from 89 megapixels on; phones make such photos. It refuses from 178 on, as we do.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            try:
+                image = Image.open(file)
+            except Image.DecompressionBombError as error:
+                raise UserError(f"{path}: more than 178 megapixels. Cut it into parts first.") from error
+        yield image
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
@@ -165,9 +180,10 @@ def _decode(image: Image.Image, path: Path) -> Picture:
         with _opened(path) as again:
             pixels = deep.decode(image, again, setting)
     else:
-        image.load()
         plain, note = _plain_mode(ImageOps.exif_transpose(image), path)
         notes += [note] if note else []
+        if plain.mode in _EIGHT_BIT and max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))) > 8:
+            notes.append("16 bits a value cut to 8")
         icc = icc if image.mode != "CMYK" else None  # a profile for inks says nothing about RGB
         pixels = np.asarray(plain)
         pixels = pixels.astype(np.uint8 if pixels.dtype == np.uint8 else np.uint16)  # native byte order; I is 32 bit
@@ -184,16 +200,15 @@ def _plain_mode(image: Image.Image, path: Path) -> tuple[Image.Image, str]:
     if mode.startswith("I;16"):
         return image, ""
     if mode == "I":
-        low, high = image.getextrema()
-        if isinstance(low, int) and isinstance(high, int) and 0 <= low and high <= 65535:
+        values = np.asarray(image)
+        if values.min() >= 0 and values.max() <= 65535:
             return image, ""  # 16-bit PGM files come as 32-bit integers
     if mode in ("I", "F"):
         raise UserError(f"{path}: 8 or 16 bits a value are supported, this picture has 32. Convert it first.")
     if "transparency" in image.info and mode in ("1", "L", "P", "RGB"):
         return image.convert("LA" if mode in ("1", "L") else "RGBA"), ""
-    if mode in ("L", "LA", "RGB", "RGBA"):
-        deep_file = 16 in getattr(image, "tag_v2", {}).get(258, ())
-        return image, "16 bits a value cut to 8" if deep_file else ""
+    if mode in _EIGHT_BIT:
+        return image, ""
     if mode in ("1", "P", "PA", "La", "RGBa", "RGBX"):
         return image.convert({"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}[mode]), ""
     return image.convert("RGB"), f"converted from {mode} to RGB without colour management"
@@ -212,21 +227,28 @@ def write_picture(picture: Picture, path: Path) -> Path:
     holds = holds and (picture.alpha is None or (suffix in _ALPHA and (picture.bits == 8 or suffix == ".png")))
     path = path if holds else path.with_suffix(".png")
     data = encode(picture, path.suffix.lower())
-    stem, number = path.stem, 1
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        try:
-            path.touch(exist_ok=False)  # claims the name: two programs never choose the same one
-            break
-        except FileExistsError:
-            number += 1
-            path = path.with_name(f"{stem}-{number}{path.suffix}")
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    write_bytes(partial, data)
     try:
-        write_bytes(path, data)
-    except BaseException:
-        path.unlink(missing_ok=True)
+        for number in itertools.count(1):
+            free = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+            with contextlib.suppress(FileExistsError):
+                _move_to_free(partial, free)
+                return free
+    finally:
+        partial.unlink(missing_ok=True)
+    raise AssertionError("unreachable: some name is free")
+
+
+def _move_to_free(partial: Path, path: Path) -> None:
+    """Give the finished file its name, in one step that fails when the name is taken, even if only just now."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
         raise
-    return path
+    except OSError:  # a file system without hard links: take the name first, then fill it
+        path.touch(exist_ok=False)
+        partial.replace(path)
 
 
 def encode(picture: Picture, suffix: str = ".png") -> bytes:

@@ -4,12 +4,16 @@ Shapes: h, w = height, width; c = channels. Left out: learned metrics such as LP
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[Any]
+
+# A figure of a picture against the truth, both h x w of a 0..255 scale, higher is better.
+Metric = Callable[[Pixels, Pixels], float]
 
 # ITU-R BT.601: R, G, B of 0..255 to a luma of 16..235.
 LUMA_WEIGHTS = (65.481 / 255, 128.553 / 255, 24.966 / 255)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 else:
     Run = Callable
 
-__all__ = ["DataSettings", "Dataset", "Example", "Run", "Skipped", "Task", "TestResult"]
+__all__ = ["Comparison", "DataSettings", "Dataset", "Example", "Run", "Skipped", "Task", "TestResult"]
 
 
 class DataSettings(BaseModel):
@@ -112,6 +112,24 @@ class TestResult:
     skipped: tuple[Skipped, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One picture to show: bicubic (or what else came before), the network's, and the truth, as PNG files of one size.
+
+    `crop` is the part shown, (left, top, width, height) of the whole picture; `before` and `after` are figures of the
+    whole picture by the task's protocol.
+    """
+
+    name: str
+    before_png: bytes
+    after_png: bytes
+    truth_png: bytes
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    crop: tuple[int, int, int, int]
+    before_label: str = "bicubic"
+
+
 class Task(Protocol):
     """What the rest of Falconet asks of a task."""
 
@@ -147,11 +165,21 @@ class Task(Protocol):
     def validate(self, run: Run, dataset: Dataset) -> dict[str, float]:
         """Mean figures on the fixed validation crops; holds the key `quality`."""
 
-    def test(self, run: Run, folder: Path) -> TestResult:
-        """Figures on a folder of whole pictures, by the published protocol."""
+    def test(self, run: Run, folder: Path, lr: Path | None = None) -> TestResult:
+        """Figures on a folder of whole pictures, by the published protocol; `lr`: their small partners, when given."""
 
     def baseline(self, name: str) -> Run:
         """What has to be beaten, as if it were a network. UserError for an unknown name."""
 
-    def enhance(self, run: Run, picture: Picture) -> Picture:
-        """A whole picture of any mode, made better; in the mode it came in."""
+    def enhance(
+        self,
+        run: Run,
+        picture: Picture,
+        margin: int = 32,
+        tile: int = 256,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Picture:
+        """A whole picture of any mode, made better; in the mode it came in. `margin`: the network's reach in pixels."""
+
+    def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = 32) -> Comparison:
+        """The picture before and after, and the truth: the part of it that is hardest, for reports."""

@@ -1,0 +1,134 @@
+"""A whole picture enlarged by a network: any mode, any size, by tiles whose seams cannot be seen.
+
+A tile is run with a margin of true neighbours around it, which is cut off the result. When the margin is at least the
+network's reach (how many pixels away, at most, an input can change an output), no pixel can tell that there were tiles;
+at the edges of the picture the network pads as it does on a whole picture.
+
+A luma network makes the brightness; the colours are enlarged by bicubic, as is transparency. YCbCr to RGB is linear and
+adds the luma to all three channels alike, so colours need no conversion: RGB by bicubic, plus what the network changed.
+
+Shapes: b = batch of 1, c = channels, h, w of the small picture, H = h * scale, W = w * scale.
+Left out: colour management, and edges between opaque and transparent pixels, which are enlarged like all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from falconet.tasks.degrade import enlarge
+from falconet.tasks.images import Picture
+from falconet.tasks.metrics import luma
+
+if TYPE_CHECKING:
+    from falconet.tasks.task import Run
+
+Pixels = npt.NDArray[Any]
+
+TILE = 256  # side of a tile of the small picture, without its margin
+MARGIN = 32  # when nothing is known of the network's reach
+BICUBIC_REACH = 3
+
+# R, G and B each grow by 255/219 of what the luma (16..235) grows: ITU-R BT.601.
+RGB_PER_LUMA = 255.0 / 219.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A part of a picture: rows top..bottom and columns left..right."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def cut(self, pixels: Pixels) -> Pixels:
+        """This part of hw or hwc pixels."""
+        return pixels[self.top : self.bottom, self.left : self.right]
+
+
+def tiles(height: int, width: int, side: int, margin: int) -> Iterator[tuple[Tile, Tile]]:
+    """(tile, the same with its margin, as far as the picture goes) covering the picture once.
+
+    >>> [(inner.left, inner.right, outer.left, outer.right) for inner, outer in tiles(4, 10, side=6, margin=2)]
+    [(0, 6, 0, 8), (6, 10, 4, 10)]
+    """
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            inner = Tile(top, min(top + side, height), left, min(left + side, width))
+            yield (
+                inner,
+                Tile(
+                    max(0, inner.top - margin),
+                    min(height, inner.bottom + margin),
+                    max(0, inner.left - margin),
+                    min(width, inner.right + margin),
+                ),
+            )
+
+
+def enlarge_picture(
+    run: Run,
+    picture: Picture,
+    scale: int,
+    colour: Literal["luma", "rgb"],
+    margin: int = MARGIN,
+    tile: int = TILE,
+    progress: Callable[[int, int], None] | None = None,
+) -> Picture:
+    """The picture `scale` times larger, in the mode it came in: grey or colour, 8 or 16 bits, alpha.
+
+    `margin` is the network's reach in pixels of the small picture; `progress` is told the tiles done and their number.
+    Memory beyond the two pictures is that of one tile.
+    """
+    assert margin >= 0 and tile >= 1
+    peak = np.iinfo(picture.pixels.dtype).max
+    shape = (picture.height * scale, picture.width * scale, picture.pixels.shape[2])
+    result = np.empty(shape, dtype=picture.pixels.dtype)
+    parts = list(tiles(picture.height, picture.width, tile, max(margin, BICUBIC_REACH)))
+    for number, (inner, outer) in enumerate(parts, start=1):
+        small = outer.cut(picture.pixels).astype(np.float32) / np.float32(peak)
+        large = _enlarge_tile(run, small, scale, colour)
+        top, left = (inner.top - outer.top) * scale, (inner.left - outer.left) * scale
+        place = Tile(inner.top * scale, inner.bottom * scale, inner.left * scale, inner.right * scale).cut(result)
+        kept = large[top : top + place.shape[0], left : left + place.shape[1]]
+        place[...] = np.floor(np.clip(kept, 0.0, 1.0) * np.float32(peak) + np.float32(0.5))
+        if progress is not None:
+            progress(number, len(parts))
+    alpha = None if picture.alpha is None else enlarge(picture.alpha, scale)
+    return replace(picture, pixels=result, alpha=alpha)
+
+
+def _enlarge_tile(run: Run, small: Pixels, scale: int, colour: Literal["luma", "rgb"]) -> Pixels:
+    """hwc of 0..1 to HWc of about 0..1, float32."""
+    is_grey = small.shape[2] == 1
+    if colour == "rgb":
+        large = _run(run, np.repeat(small, 3, axis=2) if is_grey else small, scale)
+        return large.mean(axis=2, keepdims=True) if is_grey else large
+    if is_grey:
+        return _run(run, small, scale)
+    brightness = _run(run, _unit_luma(small), scale)
+    by_bicubic = enlarge(small, scale)
+    change = np.clip(brightness, 0.0, 1.0) - _unit_luma(by_bicubic)
+    return by_bicubic + change * np.float32(RGB_PER_LUMA)
+
+
+def _unit_luma(rgb: Pixels) -> Pixels:
+    """The luma as a network takes it: hw3 of 0..1 to hw1 of 16/255 .. 235/255."""
+    return (luma(rgb, peak=1.0)[..., None] / 255.0).astype(np.float32)
+
+
+def _run(run: Run, small: Pixels, scale: int) -> Pixels:
+    """The network on hwc, as HWc; both float32."""
+    import torch
+
+    with torch.no_grad():
+        output = run((torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None],))
+    expected = (1, small.shape[2], small.shape[0] * scale, small.shape[1] * scale)
+    assert tuple(output.shape) == expected, f"the network returned {tuple(output.shape)} instead of {expected}"
+    values: Pixels = output[0].numpy().transpose(1, 2, 0)
+    return values
