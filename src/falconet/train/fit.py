@@ -59,8 +59,8 @@ def fit(
 ) -> Fitted:
     """Train `network` for `steps` steps, resuming from `folder` when it holds a checkpoint.
 
-    The network ends with the kept weights: their moving average (settings.ema). Raises FloatingPointError when the loss is not finite, after
-    keeping the last checkpoint.
+    The network ends with the kept weights: their moving average (settings.ema). Raises FloatingPointError when the
+    loss is not finite; the last checkpoint stays.
     """
     trainer = _Trainer(network, task, dataset, settings, paths, steps, folder, seed)
     trainer.resume()
