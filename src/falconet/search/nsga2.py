@@ -19,9 +19,13 @@ from falconet.spaces import Arch, Space, crossover, mutate
 
 
 class Nsga2Settings(SearchSettings):
-    """How children are made. `population` is both how many survive and how many are evaluated per round."""
+    """How children are made. `population` is both how many survive and how many are evaluated per round.
+
+    It is 20, not the usual 100: with a few hundred evaluations, more generations are worth more than more parents.
+    """
 
     strategy: Literal["nsga2"] = "nsga2"
+    population: int = Field(20, ge=2)
     crossover: float = Field(0.9, ge=0, le=1, description="share of children with two parents")
     mutation: float = Field(0.6, ge=0, le=1, description="share of those that are mutated as well; copies always are")
     mutation_rate: float = Field(0.1, gt=0, le=1, description="per decision")

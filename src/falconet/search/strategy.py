@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class SearchSettings(BaseModel):
-    """How long to search, and how many networks are evaluated between two looks at the results."""
+    """How long to search, and how many networks are proposed and evaluated per round.
+
+    Each strategy derives its own from these; the field `strategy` there names it, so that a recipe can tell them apart.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -136,7 +139,7 @@ def feasible_sample(space: Space, feasible: Feasible, rng: Random, *, uniform: i
 
 
 def sample_by_cost(
-    space: Space, cost: Callable[[Arch], float], low: float, high: float, rng: Random, *, draws: int = 20
+    space: Space, cost: Callable[[Arch], float], low: float, high: float, rng: Random, *, draws: int = 10
 ) -> Arch:
     """The draw whose cost is nearest to a target that is drawn uniformly from `low` to `high`.
 
