@@ -40,9 +40,10 @@ Image.fromarray((result.clip(0, 1) * 255 + 0.5).astype(np.uint8)).save(sys.argv[
 """
 
 _RGB = """
-picture = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
-small = np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / 255
+picture = ImageOps.exif_transpose(Image.open(sys.argv[1]))
+small = np.asarray(picture.convert("RGB"), dtype=np.float32).transpose(2, 0, 1) / 255
 result = network.run(None, {network.get_inputs()[0].name: small[None]})[0][0].transpose(1, 2, 0)
+result = result.mean(axis=2) if picture.mode in ("1", "L", "LA") else result
 Image.fromarray((result.clip(0, 1) * 255 + 0.5).astype(np.uint8)).save(sys.argv[2])
 """
 

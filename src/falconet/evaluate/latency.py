@@ -128,10 +128,8 @@ def _file(net: Net) -> bytes | Path:
     from falconet.deploy.onnx import to_onnx
     from falconet.graph.network import Network, deployed
 
-    if isinstance(net, NetSpec):
-        with torch.random.fork_rng(devices=[]):  # drawing weights must not disturb a training in this process
-            net = Network(net)
-    small = deployed(net)
+    with torch.random.fork_rng(devices=[]):  # drawing weights must not disturb a training in this process
+        small = deployed(Network(net) if isinstance(net, NetSpec) else net)
     assert small.spec is not None
     return to_onnx(small.spec, small.weights())
 
