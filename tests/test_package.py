@@ -5,7 +5,6 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -54,12 +53,9 @@ def test_importing_needs_no_torch(module: str) -> None:
 
 
 def test_import_is_quick() -> None:
-    def seconds() -> float:
-        started = time.perf_counter()
-        run_python("import falconet")
-        return time.perf_counter() - started
-
-    assert min(seconds() for _ in range(3)) < 0.3  # the start of the interpreter included
+    # Processor time, so that a busy machine does not decide; the best of three, for a cold disk cache.
+    code = "import time; started = time.process_time(); import falconet; print(time.process_time() - started)"
+    assert min(float(run_python(code)) for _ in range(3)) < 0.1
 
 
 def test_version_is_the_installed_one() -> None:
