@@ -6,8 +6,7 @@
 # make format  put the code into the house format
 #
 # PYTHON=python3.12 chooses the interpreter, WORKERS=4 the number of test processes.
-# PIP_FLAGS adds to pip's arguments. On Linux, PyPI's torch brings CUDA libraries along; this leaves them out:
-#   make setup PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# PIP_FLAGS adds to pip's arguments, such as the index of torch's CPU builds (on Linux the default build brings CUDA along).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
