@@ -59,11 +59,10 @@ def ssim(a: Pixels, b: Pixels, data_range: float = 255.0) -> float:
     x, y = a.astype(np.float64), b.astype(np.float64)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     mean_x, mean_y = _blur(x), _blur(y)
-    variance_x = _blur(x * x) - mean_x**2
-    variance_y = _blur(y * y) - mean_y**2
-    covariance = _blur(x * y) - mean_x * mean_y
-    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    similarity /= (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
+    covariance = _blur(x * y) - product
+    variances = _blur(x * x + y * y) - squares  # of x plus of y: eq. 13 needs only their sum
+    similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     return float(similarity.mean())
 
 
@@ -72,10 +71,19 @@ SSIM_SIGMA = 1.5
 
 
 def _blur(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The Gaussian mean of every 11x11 window: h x w -> h-10 x w-10."""
+    """The Gaussian mean of every 11x11 window: h x w -> h-10 x w-10; rows first, then columns."""
     offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
     window = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
     window /= window.sum()
-    height, width = x.shape[0] - SSIM_WINDOW + 1, x.shape[1] - SSIM_WINDOW + 1
-    rows = sum((weight * x[i : i + height] for i, weight in enumerate(window)), np.zeros((height, x.shape[1])))
-    return sum((weight * rows[:, i : i + width] for i, weight in enumerate(window)), np.zeros((height, width)))
+    return _slide(_slide(x, window).T, window).T
+
+
+def _slide(x: npt.NDArray[np.float64], window: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Sums of rows weighted by a symmetric window: pairs of rows share a weight, which halves the products."""
+    half, count = len(window) // 2, len(x) - len(window) + 1
+    total: npt.NDArray[np.float64] = x[half : half + count] * window[half]
+    for step in range(1, half + 1):
+        pair = x[half - step : half - step + count] + x[half + step : half + step + count]
+        pair *= window[half + step]
+        total += pair
+    return total
