@@ -11,6 +11,7 @@ Left out: guesses about other machines, and the last stages (export, test sets),
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,14 +19,16 @@ from random import Random
 from statistics import median
 from typing import TYPE_CHECKING
 
+from numpy import linspace
 from pydantic import BaseModel, ConfigDict
 
 from falconet.evaluate import Budget, format_quantity
 from falconet.files import write_text
+from falconet.run.predict import LatencyLine, measure_line
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.settings import Length
-from falconet.run.wanted import counter, is_random, main_cost, wanted
+from falconet.run.wanted import counter, is_random, main_cost, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
 from falconet.train.settings import TrainSettings
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from falconet.train.paths import Paths
 
 DRAWS = 500  # networks drawn to know what the space costs
+TIMED_NETWORKS = 12
+MOST_SECONDS = 15.0  # of timing them, five rounds at least
 ROOM = 1.5  # the largest network should cost at most this many times the largest budget
 
 
@@ -70,6 +75,7 @@ class Plan(BaseModel):
     seconds_per_step: dict[str, float]
     seconds_per_evaluation: float
     minutes: dict[str, float]
+    latency: LatencyLine
     notes: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
@@ -82,25 +88,28 @@ class Plan(BaseModel):
         return Plan.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None, supernet: Plan | None = None) -> Plan:
-    """The plan of a recipe. Times a few training steps and one evaluation; trains nothing and writes nothing.
+def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None, earlier: Plan | None = None) -> Plan:
+    """The plan of a recipe. Times a few training steps, one evaluation, a dozen networks; trains and writes nothing.
 
-    `supernet` is an earlier plan whose supernet is used again. Raises UserError when the pictures cannot be used, and
-    InfeasibleBudget, with the smallest costs there are, when a budget cannot be met.
+    `earlier` is the plan of a run whose supernet is searched again: its supernet and its latencies hold on. Raises
+    UserError when the pictures cannot be used, and InfeasibleBudget, with the smallest costs there are, when a budget
+    cannot be met.
     """
-    feasible = check_feasible(recipe)
-    progress.say("planning: drawing networks, timing a few steps")
+    check_feasible(recipe)
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)
+    progress.say("planning: drawing networks, timing a few")
     archs = _draws(recipe)
+    latency = earlier.latency if earlier else _latency(recipe, archs)
+    feasible = check_feasible(recipe, latency)
     drawn = [feasible.costs(arch) for arch in archs]
     ranges = {name: _range([costs[name] for costs in drawn]) for name in drawn[0]}
     count = size(recipe.space)
-    seconds, per_evaluation = _time(recipe, pictures, feasible, archs, supernet)
+    seconds, per_evaluation = _time(recipe, pictures, feasible, archs, latency, earlier)
     lengths: dict[str, Length] = {"supernet": recipe.supernet, **dict.fromkeys(wanted(recipe), recipe.final)}
     steps = {name: _steps(length, seconds[name]) for name, length in lengths.items()}
-    if supernet is not None:
-        steps["supernet"] = supernet.steps["supernet"]
-    minutes = {name: seconds[name] * steps[name] / 60 for name in steps if supernet is None or name != "supernet"}
+    if earlier:
+        steps["supernet"] = earlier.steps["supernet"]
+    minutes = {name: seconds[name] * steps[name] / 60 for name in steps if not (earlier and name == "supernet")}
     minutes["search"] = per_evaluation * recipe.search.evaluations * (1 if is_random(recipe) else 2) / 60
     return Plan(
         space_size=SpaceSize(count=count.count, exact=count.exact, how=count.how),
@@ -109,13 +118,14 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
         seconds_per_step=seconds,
         seconds_per_evaluation=per_evaluation,
         minutes=minutes,
+        latency=latency,
         notes=tuple(_notes(recipe, ranges)),
     )
 
 
-def check_feasible(recipe: Recipe) -> Feasible:
+def check_feasible(recipe: Recipe, latency: LatencyLine | None = None) -> Feasible:
     """The judge of the recipe's budget. Raises InfeasibleBudget unless every network wanted can be had."""
-    count = counter(recipe)
+    count = counter(recipe, latency)
     for budget in wanted(recipe).values():
         feasible_sample(recipe.space, Feasible(recipe.space, budget, count), Random(recipe.seed))
     return Feasible(recipe.space, recipe.budget, count)
@@ -130,6 +140,7 @@ def describe(recipe: Recipe, plan: Plan) -> list[str]:
     for name, cost in plan.costs.items():
         figures = [cost.min, cost.median, cost.max, *([limits[name]] if name in limits else [])]
         lines.append(f"{name:<24}" + "".join(f"{format_quantity(figure):>10}" for figure in figures))
+    lines.append(f"(latency on {plan.latency.runtime}, one thread here, predicted to {plan.latency.median_error:.0%})")
     lines += ["The budget can be met." if limits else "There is no budget.", ""]
     lines.append(f"{'core-minutes here':<24}{'minutes':>10}{'steps':>10}")
     for name, minutes in plan.minutes.items():
@@ -144,8 +155,24 @@ def _draws(recipe: Recipe) -> list[Arch]:
     return [smallest(recipe.space), largest(recipe.space), *(sample(recipe.space, rng) for _ in range(DRAWS))]
 
 
+def _latency(recipe: Recipe, archs: list[Arch]) -> LatencyLine:
+    """Times a dozen networks, spread over the costs from the smallest to half as much again as the budget."""
+    judge = Feasible(recipe.space, recipe.budget, counter(recipe))
+    roomy = ROOM * recipe.budget.limits().get("macs", math.inf)
+    cost = {arch: judge.costs(arch)["macs"] for arch in archs if judge.costs(arch)["macs"] <= roomy}
+    ordered = sorted(cost or {archs[0]: 0.0}, key=lambda arch: (cost.get(arch, 0.0), arch.digest))
+    spread = [ordered[round(place)] for place in linspace(0, len(ordered) - 1, TIMED_NETWORKS)]
+    specs = {arch.digest: build(recipe.space, arch) for arch in spread}
+    return measure_line(specs, sizes(recipe), MOST_SECONDS)
+
+
 def _time(
-    recipe: Recipe, dataset: Dataset, feasible: Feasible, archs: list[Arch], supernet: Plan | None
+    recipe: Recipe,
+    dataset: Dataset,
+    feasible: Feasible,
+    archs: list[Arch],
+    latency: LatencyLine,
+    earlier: Plan | None,
 ) -> tuple[dict[str, float], float]:
     """Core seconds of a step of each training, and of one evaluation."""
     import torch
@@ -156,14 +183,14 @@ def _time(
 
     torch.manual_seed(recipe.seed)
     store = Network(store=union(recipe.space, Random(recipe.seed)))
-    seconds = {}
-    if supernet is None:
-        sharing = paths(recipe.space, recipe.supernet.paths)
-        seconds["supernet"] = _step_seconds(store, recipe, dataset, recipe.supernet, sharing)
-    else:
-        seconds["supernet"] = supernet.seconds_per_step["supernet"]
+    sharing = paths(recipe.space, recipe.supernet.paths)
+    seconds = {
+        "supernet": earlier.seconds_per_step["supernet"]
+        if earlier
+        else _step_seconds(store, recipe, dataset, recipe.supernet, sharing)
+    }
     for name, budget in wanted(recipe).items():
-        spec = build(recipe.space, _nearest(recipe, feasible, archs, budget))
+        spec = build(recipe.space, _nearest(recipe, feasible, archs, budget, latency))
         seconds[name] = _step_seconds(Network(spec), recipe, dataset, recipe.final, alone(spec))
     began = time.process_time()
     quality(store, recipe.task, dataset, spec)
@@ -176,11 +203,12 @@ def _step_seconds(network: Network, recipe: Recipe, dataset: Dataset, settings: 
     return seconds_per_step(network, recipe.task, dataset, settings, trained, recipe.seed)
 
 
-def _nearest(recipe: Recipe, feasible: Feasible, archs: list[Arch], budget: Budget) -> Arch:
+def _nearest(recipe: Recipe, feasible: Feasible, archs: list[Arch], budget: Budget, latency: LatencyLine) -> Arch:
     """The dearest of the drawn architectures that meets the budget: what a chosen network will be like."""
     meeting = [arch for arch in archs if not budget.exceeded(feasible.costs(arch))]
     if not meeting:
-        return feasible_sample(recipe.space, Feasible(recipe.space, budget, counter(recipe)), Random(recipe.seed))
+        count = counter(recipe, latency)
+        return feasible_sample(recipe.space, Feasible(recipe.space, budget, count), Random(recipe.seed))
     return max(meeting, key=lambda arch: feasible.costs(arch).get(main_cost(recipe), 0))
 
 

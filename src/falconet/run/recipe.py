@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SerializeAsAn
 from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.graph import NetSpec
-from falconet.run.reading import Problems, read_yaml, split_override, with_override
+from falconet.run.reading import Problems, read_yaml, split_override, suggestion, with_override
 from falconet.run.settings import FinalSettings, SpaceFile, SupernetSettings
 from falconet.search import STRATEGIES, SearchSettings
 from falconet.spaces import SPACES, Pick
@@ -72,15 +72,47 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
 def parse(text: str, source: str = "recipe", overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a YAML text; `source` is what messages call it."""
-    tree = read_yaml(text, source)
-    given = [split_override(override) for override in overrides]
-    for parts, value in given:
-        tree = with_override(_without_other_length(tree, parts), parts, value)
-    problems = Problems(source, [".".join(parts) for parts, _ in given])
+    return from_tree(read_yaml(text, source), source, overrides)
+
+
+def from_tree(tree: Mapping[str, object], source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in the tree that YAML gives."""
+    tree, keys = overridden(tree, overrides)
+    problems = Problems(source, keys)
     recipe = _read(tree, problems)
     problems.stop()
     assert recipe is not None
     return recipe
+
+
+def changed(recipe: Recipe, overrides: Sequence[str], changeable: Sequence[str]) -> Recipe:
+    """The recipe with some settings changed, all of them in the sections named. Raises UserError for any other."""
+    tree, keys = overridden({name: tree_of(recipe)[name] for name in changeable}, overrides)
+    for name in tree:
+        if name not in changeable:
+            fixed = name in Recipe.model_fields
+            why = "cannot change any more" if fixed else f"is not a setting{suggestion(name, changeable)}"
+            raise UserError(f"--set: {name} {why}; these can: {', '.join(changeable)}")
+    return with_sections(recipe, tree, Problems("--set", keys))
+
+
+def with_sections(recipe: Recipe, tree: Mapping[str, object], problems: Problems) -> Recipe:
+    """The recipe with the sections of `tree` in place of its own."""
+    update = {
+        name: _read_search(section, problems) if name == "search" else problems.read(SECTIONS[name], section, name)
+        for name, section in tree.items()
+    }
+    problems.stop()
+    return recipe.model_copy(update=update)
+
+
+def overridden(tree: Mapping[str, object], overrides: Sequence[str]) -> tuple[dict[str, object], list[str]]:
+    """The tree with every override put in place, and the dotted keys of these."""
+    given = [split_override(override) for override in overrides]
+    changed_tree = dict(tree)
+    for parts, value in given:
+        changed_tree = with_override(_without_other_length(changed_tree, parts), parts, value)
+    return changed_tree, [".".join(parts) for parts, _ in given]
 
 
 def _read(tree: Mapping[str, object], problems: Problems) -> Recipe | None:
@@ -136,9 +168,18 @@ def dump(recipe: Recipe) -> str:
     An object of the user's own that is in no table is written by its name alone, which `parse` will not read: such a
     run is continued by the program that began it.
     """
+    return to_yaml(tree_of(recipe))
+
+
+def tree_of(recipe: Recipe) -> dict[str, object]:
+    """The recipe as plain values, as YAML would give them."""
     sections: dict[str, object] = {"task": _named(recipe.task, TASKS), "space": _named(recipe.space, SPACES)}
-    tree = {name: sections.get(name) or _plain(getattr(recipe, name)) for name in Recipe.model_fields}
-    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    return {name: sections.get(name) or _plain(getattr(recipe, name)) for name in Recipe.model_fields}
+
+
+def to_yaml(tree: Mapping[str, object]) -> str:
+    """Plain values as YAML in a short form."""
+    return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
 
 
 def _plain(value: object) -> object:

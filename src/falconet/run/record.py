@@ -28,7 +28,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -40,14 +40,16 @@ from falconet.files import append_line, write_bytes, write_json, write_text
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 SECONDS_BETWEEN_TICKS = 10.0
+SECONDS_OF_PATIENCE = 3.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Record:
-    """An open run folder. Made by `create` and `opened`, never by hand."""
+    """An open run folder, made by `opened`. Helpers in processes of their own make one without lock and log."""
 
     folder: Path
-    clock: Clock | None = field(default=None, repr=False)
+    lock: int | None = None  # the file descriptor that holds the lock
+    keeps_log: bool = True
 
     def path(self, *parts: str) -> Path:
         """The path of a file of this run: record.path("models", "small")."""
@@ -55,7 +57,8 @@ class Record:
 
     def log(self, text: str) -> None:
         """Append one dated line to log.txt."""
-        append_line(self.path("log.txt"), f"{now()} {text}")
+        if self.keeps_log:
+            append_line(self.path("log.txt"), f"{now()} {text}")
 
     def done(self, stage: str) -> bool:
         """Whether the stage has finished, in this process or in an earlier one."""
@@ -80,11 +83,9 @@ class Record:
         """
         clock = Clock(self.path("stages", f"{name}.json"), self.state(name))
         self.log(f"{name}: begins" if clock.starts == 1 else f"{name}: goes on")
-        self.clock = clock
         try:
             yield clock
         finally:
-            self.clock = None
             clock.write()
         if clock.done:
             self.log(f"{name}: done after {clock.wall_minutes:.1f} min ({clock.core_minutes:.1f} core-minutes)")
@@ -171,14 +172,15 @@ def refuse_existing(folder: Path) -> None:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Record]:
-    """The run folder, held by this process alone until the block ends.
+    """The run folder, held by this process and its helpers alone until the block ends.
 
-    Raises UserError when it is no run folder, or when another process works in it.
+    Waits a few seconds for one that has just been killed to let go. Raises UserError when it is no run folder, or when
+    another process works in it.
     """
     require_run(folder)
     with (folder / "lock").open("a+", encoding="utf-8") as lock:
         _hold(lock, folder)
-        yield Record(folder)
+        yield Record(folder, lock.fileno())
 
 
 def require_run(folder: Path) -> None:
@@ -192,12 +194,20 @@ def require_run(folder: Path) -> None:
 
 
 def _hold(lock: IO[str], folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        raise UserError(f"{folder} is being worked on by process {holder}: wait for it to end, or stop it") from None
+    patience = time.monotonic() + SECONDS_OF_PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() < patience:
+                time.sleep(0.1)
+                continue
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise UserError(
+                f"{folder} is being worked on by process {holder}: wait for it to end, or stop it"
+            ) from None
     lock.seek(0)
     lock.truncate()
     lock.write(str(os.getpid()))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from falconet.evaluate import Budget, Objective, format_quantity
 from falconet.graph import costs
+from falconet.run.predict import LatencyLine
 from falconet.run.recipe import Recipe
-from falconet.search import EvolutionSettings, RandomSettings
+from falconet.search import STRATEGIES, EvolutionSettings, RandomSettings
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
@@ -20,16 +21,21 @@ if TYPE_CHECKING:
 DEFAULT_OUTPUT = (1280, 720)
 
 
-def counter(recipe: Recipe) -> Callable[[NetSpec], Mapping[str, float]]:
-    """Counts the costs of a network at the recipe's picture size, 1280x720 out unless the budget names one."""
+def sizes(recipe: Recipe) -> tuple[tuple[int, int], ...]:
+    """(height, width) of each input that costs are counted for: 1280x720 out unless the budget names a size."""
     given = recipe.budget.at_input
-    sizes = recipe.task.input_sizes(
-        at_output=None if given else recipe.budget.at_output or DEFAULT_OUTPUT, at_input=given
-    )
+    at_output = None if given else recipe.budget.at_output or DEFAULT_OUTPUT
+    return recipe.task.input_sizes(at_output=at_output, at_input=given)
+
+
+def counter(recipe: Recipe, latency: LatencyLine | None = None) -> Callable[[NetSpec], Mapping[str, float]]:
+    """Counts the costs of a network, and predicts its latency when a line for it is given."""
+    at = sizes(recipe)
 
     def count(spec: NetSpec) -> Mapping[str, float]:
-        found = costs(spec, *sizes)
-        return {"macs": found.macs, "params": found.params, "peak_activation_bytes": found.peak_activation_bytes}
+        found = costs(spec, *at)
+        counted = {"macs": found.macs, "params": found.params, "peak_activation_bytes": found.peak_activation_bytes}
+        return counted if latency is None else {**counted, "latency_ms": latency.predict(spec)}
 
     return count
 
@@ -45,6 +51,11 @@ def objectives(recipe: Recipe) -> tuple[Objective, ...]:
     if isinstance(recipe.search, EvolutionSettings):
         return (quality,)
     return (quality, Objective(main_cost(recipe), maximize=False))
+
+
+def strategy_name(recipe: Recipe) -> str:
+    """The name of the recipe's strategy, as in STRATEGIES."""
+    return next(name for name, strategy in STRATEGIES.items() if type(recipe.search) is strategy.Settings)
 
 
 def is_random(recipe: Recipe) -> bool:

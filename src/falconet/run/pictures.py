@@ -1,0 +1,82 @@
+"""The pictures of a run: read anew by every process that works on it, and checked to be those it began with."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from falconet.errors import UserError
+from falconet.files import write_json
+from falconet.run.recipe import Recipe
+from falconet.run.record import Json, Record, read_json
+
+if TYPE_CHECKING:
+    from falconet.tasks import Dataset
+
+DATA_FILE = "data.json"
+
+
+def read_pictures(record: Record, recipe: Recipe) -> Dataset:
+    """The pictures of the recipe's folders. The first time data.json is written, later they must agree with it.
+
+    Raises UserError when there are none, or when they are not those that the run began with.
+    """
+    return checked_pictures(record.folder, recipe.task.read(recipe.data, recipe.seed))
+
+
+def checked_pictures(folder: Path, dataset: Dataset) -> Dataset:
+    """The dataset itself, once data.json agrees with it."""
+    facts = data_facts(dataset)
+    known = read_json(folder / DATA_FILE)
+    if known is None:
+        write_json(folder / DATA_FILE, facts)
+    elif known["digest"] != facts["digest"]:
+        raise UserError(
+            f"the pictures have changed since {folder} was begun{_difference(known, facts)}; "
+            "put them back, or start another run"
+        )
+    return dataset
+
+
+def data_facts(dataset: Dataset) -> dict[str, Json]:
+    """What data.json holds: names, what was left out and why, and a digest of every pixel."""
+    return {
+        "train": list(dataset.train_names),
+        "validation": list(dataset.validation_names),
+        "skipped": [{"path": str(one.path), "reason": one.reason} for one in dataset.skipped],
+        "notes": list(dataset.notes),
+        "digest": _digest(dataset),
+    }
+
+
+def _digest(dataset: Dataset) -> str:
+    """The identity of all pixels, in order."""
+    found = hashlib.sha256()
+    for example in (*dataset.train, *dataset.validation):
+        for pixels in (*example.inputs, example.target):
+            found.update(f"{example.name} {pixels.shape} {pixels.dtype}".encode())
+            found.update(np.ascontiguousarray(pixels).data)
+    return found.hexdigest()
+
+
+def _difference(known: dict[str, Json], facts: dict[str, Json]) -> str:
+    """Which names came or went, in words."""
+    before, after = (_names(one) for one in (known, facts))
+    parts = [
+        f"{len(found)} {what} ({', '.join(sorted(found)[:3])})"
+        for what, found in (("missing", before - after), ("new", after - before))
+        if found
+    ]
+    return f": {' and '.join(parts)}" if parts else ""
+
+
+def _names(facts: dict[str, Json]) -> set[str]:
+    found: set[str] = set()
+    for key in ("train", "validation"):
+        listed = facts[key]
+        assert isinstance(listed, list)
+        found.update(str(name) for name in listed)
+    return found

@@ -1,0 +1,85 @@
+"""The searches of a run: the recipe's own, and those added later for other budgets on the same trained supernet.
+
+    runs/NAME/recipe.yaml  plan.json  pareto.json                       search-1, the recipe's own
+    runs/NAME/searches/search-2/recipe.yaml  plan.json  pareto.json     added by `falconet search runs/NAME --set ...`
+
+The recipe of an added search holds only what it may differ in. The trials of all are in one trials.jsonl, told apart
+by the search's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from falconet.errors import UserError
+from falconet.evaluate import Budget
+from falconet.files import write_text
+from falconet.run.reading import Problems, read_yaml, with_override
+from falconet.run.recipe import Recipe, changed, from_tree, to_yaml, tree_of, with_sections
+from falconet.run.wanted import wanted
+
+FIRST = "search-1"
+SPACE_FILE = "space.py"  # the run folder's copy of a space of the user's own
+CHANGEABLE = ("budget", "search", "final")  # what the trained supernet does not depend on
+
+
+@dataclass(frozen=True)
+class OneSearch:
+    """A search: its id, its settings, and the folder of its own files."""
+
+    id: str
+    folder: Path
+    recipe: Recipe
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe that a run folder holds, with the folder's copy of a space of the user's own.
+
+    Raises UserError when it names an object of a Python program, which only that program has.
+    """
+    path = folder / "recipe.yaml"
+    tree = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    for name in ("space", "task"):
+        section = tree.get(name)
+        if isinstance(section, dict) and "object" in section:
+            raise UserError(
+                f"the {name} of {folder} is {section['object']}: run the Python program it comes from again"
+            )
+        if isinstance(section, dict) and "file" in section:
+            tree = with_override(tree, [name, "file"], str(folder / str(section["file"])))
+    return from_tree(tree, str(path))
+
+
+def searches(folder: Path, recipe: Recipe) -> list[OneSearch]:
+    """Every search of the run, the recipe's own first."""
+    found = [OneSearch(FIRST, folder, recipe)]
+    while (path := folder / "searches" / f"search-{len(found) + 1}" / "recipe.yaml").is_file():
+        sections = read_yaml(path.read_text(encoding="utf-8"), str(path))
+        own = with_sections(recipe, sections, Problems(str(path)))
+        found.append(OneSearch(path.parent.name, path.parent, own))
+    return found
+
+
+def add(folder: Path, recipe: Recipe, overrides: Sequence[str]) -> OneSearch:
+    """Write down a further search; it is done when the run goes on. UserError when it is none, or is there already."""
+    own = changed(recipe, overrides, CHANGEABLE)
+    known = searches(folder, recipe)
+    for other in known:
+        if other.recipe == own:
+            raise UserError(f"{folder} has this search already ({other.id}); change a setting: --set budget.macs=2G")
+    target = folder / "searches" / f"search-{len(known) + 1}"
+    tree = tree_of(own)
+    write_text(target / "recipe.yaml", to_yaml({name: tree[name] for name in CHANGEABLE}))
+    return OneSearch(target.name, target, own)
+
+
+def names(all_searches: Sequence[OneSearch], search: OneSearch) -> dict[str, Budget]:
+    """The names of the networks that a search keeps, with their budgets; no two searches of a run share a name.
+
+    A name that an earlier search took gets the search's id: macs-2.5G, then macs-2.5G-search-2.
+    """
+    earlier = all_searches[: all_searches.index(search)]
+    taken = {name for other in earlier for name in wanted(other.recipe)}
+    return {f"{name}-{search.id}" if name in taken else name: one for name, one in wanted(search.recipe).items()}

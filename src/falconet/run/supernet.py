@@ -1,0 +1,86 @@
+"""The supernet stage: the weights that all networks of the space share, trained once.
+
+checkpoints/supernet/store.json            which weights there are
+checkpoints/supernet/step-N/               where the training stands
+checkpoints/supernet/kept.safetensors      what it came to
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from falconet.files import write_bytes, write_json
+from falconet.graph import Store
+from falconet.run.progress import Progress
+from falconet.run.recipe import Recipe
+from falconet.run.record import Record
+from falconet.spaces import union
+
+if TYPE_CHECKING:
+    from falconet.graph.network import Network
+    from falconet.tasks import Dataset
+
+STAGE = "supernet"
+
+
+@dataclass(frozen=True)
+class Supernet:
+    """The trained supernet, and the version of its weights: "supernet@" and eight digits of their hash."""
+
+    network: Network
+    version: str
+
+
+def train_supernet(record: Record, recipe: Recipe, dataset: Dataset, steps: int, progress: Progress) -> Supernet:
+    """The trained supernet: trained now, trained on, or read when it is done."""
+    import torch
+
+    from falconet.graph.network import Network
+    from falconet.train.fit import fit
+    from falconet.train.paths import paths
+
+    folder = record.path("checkpoints", "supernet")
+    torch.manual_seed(recipe.seed)
+    network = Network(store=_store(folder / "store.json", recipe))
+    if record.done(STAGE):
+        return Supernet(load_kept(network, folder), str(record.facts(STAGE)["version"]))
+    with record.stage(STAGE) as clock, progress.task("supernet", steps) as update:
+
+        def on_step(step: int, loss: float) -> None:
+            clock.tick()
+            update(step, loss=loss)
+
+        sharing = paths(recipe.space, recipe.supernet.paths)
+        fitted = fit(network, recipe.task, dataset, recipe.supernet, sharing, steps, folder, recipe.seed, on_step)
+        version = f"supernet@{keep(network, folder)[:8]}"
+        clock.finish({"version": version, "steps": steps, "loss": fitted.loss, "precision": fitted.precision})
+    return Supernet(network, version)
+
+
+def _store(path: Path, recipe: Recipe) -> Store:
+    """The store of the recipe's space, gathered once and read back ever after."""
+    if not path.is_file():
+        write_json(path, union(recipe.space, Random(recipe.seed)).to_json())
+    return Store.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
+def keep(network: Network, folder: Path) -> str:
+    """Write what a training came to, and return the hash of the file."""
+    from safetensors.torch import save
+
+    data = save({name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()})
+    write_bytes(folder / "kept.safetensors", data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_kept(network: Network, folder: Path) -> Network:
+    """The network with the weights that `keep` wrote, in evaluation mode."""
+    from safetensors.torch import load
+
+    network.load_state_dict(load((folder / "kept.safetensors").read_bytes()))
+    return network.eval()

@@ -1,0 +1,125 @@
+"""The final trainings: each network that is kept learns on by itself, from the weights it inherits.
+
+    checkpoints/NAME/step-N/               where its training stands
+    checkpoints/NAME/kept.safetensors      what it came to
+    stages/final.NAME.json                 its figures before and after, and which of the two weights are better
+
+With several workers the networks train side by side in processes of their own (`worker`), one thread each; the weights
+are the same whichever way they were trained.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from falconet.run.choosing import Chosen
+from falconet.run.progress import Progress
+from falconet.run.record import Record
+from falconet.run.searches import OneSearch
+from falconet.run.supernet import Supernet, keep, load_kept
+from falconet.spaces import build
+
+if TYPE_CHECKING:
+    from falconet.graph.network import Network
+    from falconet.tasks import Dataset
+
+
+def stage_of(chosen: Chosen) -> str:
+    """The name of the stage that trains a network."""
+    return f"final.{chosen.name}"
+
+
+def train_all(
+    record: Record,
+    one: OneSearch,
+    kept: Sequence[Chosen],
+    supernet: Supernet,
+    dataset: Dataset,
+    steps: Mapping[str, int],
+    progress: Progress,
+) -> None:
+    """Train every kept network that is not trained yet, as many at once as the recipe has workers."""
+    missing = [chosen for chosen in kept if not record.done(stage_of(chosen))]
+    if one.recipe.workers > 1 and len(missing) > 1:
+        with ThreadPoolExecutor(one.recipe.workers) as pool:
+            for done in [pool.submit(_in_process, record, one, chosen, steps, progress) for chosen in missing]:
+                done.result()
+        return
+    for chosen in missing:
+        train_one(record, one, chosen, supernet, dataset, steps[chosen.steps_of], progress)
+
+
+def train_one(
+    record: Record,
+    one: OneSearch,
+    chosen: Chosen,
+    supernet: Supernet,
+    dataset: Dataset,
+    steps: int,
+    progress: Progress,
+) -> None:
+    """Train one kept network, or train it on; its stage is done afterwards."""
+    from falconet.evaluate.quality import quality
+    from falconet.train.fit import fit
+    from falconet.train.paths import alone
+
+    recipe, folder = one.recipe, record.path("checkpoints", chosen.name)
+    spec = build(recipe.space, chosen.trial.arch)
+    network, inherited = supernet.network.extract(spec), chosen.trial.quality
+    with record.stage(stage_of(chosen)) as clock, progress.task(chosen.name, steps) as update:
+        if steps == 0:
+            clock.finish({"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"})
+            return
+
+        def on_step(step: int, loss: float) -> None:
+            clock.tick()
+            update(step, loss=loss)
+
+        fitted = fit(network, recipe.task, dataset, recipe.final, alone(spec), steps, folder, recipe.seed, on_step)
+        keep(network, folder)
+        final = quality(network, recipe.task, dataset)
+        better = final[recipe.task.quality] >= inherited[recipe.task.quality]
+        clock.finish(
+            {
+                "steps": steps,
+                "loss": fitted.loss,
+                "precision": fitted.precision,
+                "core_minutes": fitted.core_seconds / 60,
+                "inherited": dict(inherited),
+                "final": dict(final),
+                "weights": "final" if better else "inherited",
+            }
+        )
+
+
+def trained(record: Record, one: OneSearch, chosen: Chosen, supernet: Supernet) -> Network:
+    """The network with the better of its two weights, when its stage is done."""
+    network = supernet.network.extract(build(one.recipe.space, chosen.trial.arch))
+    if record.facts(stage_of(chosen))["weights"] == "inherited":
+        return network.eval()
+    return load_kept(network, record.path("checkpoints", chosen.name))
+
+
+def _in_process(record: Record, one: OneSearch, chosen: Chosen, steps: Mapping[str, int], progress: Progress) -> None:
+    """Train a network in a process of its own, which holds the run's lock as well, and show its progress.
+
+    Raises RuntimeError with the end of what it wrote when it fails.
+    """
+    command = [sys.executable, "-m", "falconet.run.worker", str(record.folder), one.id, chosen.name]
+    locks = (record.lock,) if record.lock is not None else ()
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=locks) as process,
+        progress.task(chosen.name, steps[chosen.steps_of]) as update,
+    ):
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            done, figures = json.loads(line)
+            update(done, **figures)
+        errors = process.stderr.read()
+    if process.returncode != 0:
+        raise RuntimeError(f"the training of {chosen.name} ended with code {process.returncode}:\n{errors[-4000:]}")
