@@ -68,6 +68,15 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(falconet)
 
 
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(falconet.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert seen == falconet._WHERE
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Netspec'"):
         falconet.Netspec  # noqa: B018

@@ -11,6 +11,23 @@ Left out on purpose: nothing is registered or configured here; each name lives i
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names once more, for editors and type checkers
+    from falconet.deploy import TARGETS as TARGETS
+    from falconet.deploy import load_model as load_model
+    from falconet.errors import UserError as UserError
+    from falconet.graph import OPS as OPS
+    from falconet.graph import Draft as Draft
+    from falconet.graph import NetSpec as NetSpec
+    from falconet.graph import costs as costs
+    from falconet.graph.network import Network as Network
+    from falconet.run import Recipe as Recipe
+    from falconet.search import STRATEGIES as STRATEGIES
+    from falconet.spaces import SPACES as SPACES
+    from falconet.spaces import Arch as Arch
+    from falconet.tasks import TASKS as TASKS
+    from falconet.zoo import ZOO as ZOO
 
 __version__ = "0.1.0"
 
@@ -19,7 +36,7 @@ _WHERE: Mapping[str, str] = {
     "UserError": "falconet.errors",
     "Draft": "falconet.graph",
     "NetSpec": "falconet.graph",
-    "Network": "falconet.graph",
+    "Network": "falconet.graph.network",
     "OPS": "falconet.graph",
     "costs": "falconet.graph",
     "ZOO": "falconet.zoo",
