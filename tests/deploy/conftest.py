@@ -52,6 +52,11 @@ def samples() -> Samples:
     return photo_samples()
 
 
+@pytest.fixture(scope="session")
+def photo_of() -> Callable[[int], Samples]:
+    return photo_samples
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Model]:
     """Write a model folder tmp_path/models/NAME for a scale and colour; other arguments go to write_model."""

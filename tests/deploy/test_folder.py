@@ -97,11 +97,42 @@ def test_a_failure_at_any_step_leaves_no_half_folder(write, monkeypatch, step, t
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_what_a_killed_export_left_is_cleared_away(write, tmp_path):
-    left = tmp_path / "models" / f".tiny.{'0' * 32}.partial"
-    left.mkdir(parents=True)
-    write("tiny")
-    assert not left.exists()
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("step", ["_export", "write_bytes", "write_text", "_put"])
+def test_a_kill_at_any_step_leaves_a_whole_model_or_none(write, monkeypatch, step, old, tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    if old:
+        write("tiny", arch={"width": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, step, kill)
+        patched.setattr(folder.shutil, "rmtree", lambda *_, **__: None)  # a kill tidies nothing up
+        with pytest.raises(Killed):
+            write("tiny")
+    place = tmp_path / "models" / "tiny"
+    assert place.exists() == old and (not old or read_model(place).facts.arch == {"width": 1})
+    assert read_model(write("tiny").folder).facts.arch == {"width": 6}
+    assert [path.name for path in place.parent.iterdir()] == ["tiny"]
+
+
+def test_a_failed_rename_puts_the_old_model_back(write, monkeypatch, tmp_path):
+    place = write("tiny", arch={"width": 1}).folder
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial"):
+            raise OSError("no more links")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="no more links"):
+        write("tiny")
+    assert read_model(place).facts.arch == {"width": 1}
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["tiny"]
 
 
 def test_other_folders_are_not_written_over(write, tmp_path):

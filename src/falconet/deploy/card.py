@@ -46,17 +46,17 @@ def _section(title: str, body: str) -> str:
 
 
 def _what(facts: Facts, spec: NetSpec) -> str:
-    inputs = ", ".join(f"{i.name} ({i.channels} channels)" for i in spec.inputs)
+    inputs = ", ".join(f"{i.name} ({i.channels} channel{'s' if i.channels > 1 else ''})" for i in spec.inputs)
     return (
-        f"A convolutional network of {len(spec.layers)} layers for the task {facts.task.get('name')!r}, found and "
-        f"trained by Falconet {facts.falconet}. Inputs: {inputs}, float32, values from 0 to 1, pictures of any size. "
+        f"A convolutional network of {len(spec.layers)} layers for the task {facts.task.get('name')!r}, made by Falconet "
+        f"{facts.falconet}. Inputs: {inputs}, float32, values from 0 to 1, pictures of any size. "
         f"`weights.safetensors` and `spec` in `model.json` are the network as it ships, after branches were merged. "
         f"Its identity is {facts.network[:12]}."
     )
 
 
 def _costs(facts: Facts) -> str:
-    rows = [f"- {_WORDS.get(name, name)}: {_count(value)}" for name, value in facts.costs.items()]
+    rows = [f"- {_WORDS.get(name, name)}: {_count(value).strip()}" for name, value in facts.costs.items()]
     at = " and ".join(f"{width}x{height}" for height, width in facts.costs_at)
     return "\n".join([f"For an input of {at} pixels, counted on the network as it ships:\n", *rows]) if rows else ""
 

@@ -137,5 +137,10 @@ def _put(partial: Path, folder: Path) -> None:
     old = _beside(folder, "old")
     if folder.exists():
         folder.rename(old)
-    partial.rename(folder)
+    try:
+        partial.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
