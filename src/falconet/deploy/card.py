@@ -48,8 +48,8 @@ def _section(title: str, body: str) -> str:
 def _what(facts: Facts, spec: NetSpec) -> str:
     inputs = ", ".join(f"{i.name} ({i.channels} channel{'s' if i.channels > 1 else ''})" for i in spec.inputs)
     return (
-        f"A convolutional network of {len(spec.layers)} layers for the task {facts.task.get('name')!r}, made by Falconet "
-        f"{facts.falconet}. Inputs: {inputs}, float32, values from 0 to 1, pictures of any size. "
+        f"A convolutional network of {len(spec.layers)} layers for the task {facts.task.get('name')!r}, made by "
+        f"Falconet {facts.falconet}. Inputs: {inputs}, float32, values from 0 to 1, pictures of any size. "
         f"`weights.safetensors` and `spec` in `model.json` are the network as it ships, after branches were merged. "
         f"Its identity is {facts.network[:12]}."
     )
