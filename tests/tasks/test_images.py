@@ -137,22 +137,24 @@ def test_16_bit_colour_tiff_is_exact(tmp_path: Path, order: str) -> None:
     np.testing.assert_array_equal(picture.pixels, DEEP[..., :3])
 
 
-def test_16_bit_compressed_tiff_of_another_library_is_exact(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{"predictor": True}, {"tile": (16, 16)}, {"extrasamples": ["unassalpha"]}])
+def test_16_bit_compressed_tiff_of_another_library_is_exact(tmp_path: Path, options: dict[str, object]) -> None:
     tifffile = pytest.importorskip("tifffile")
-    tifffile.imwrite(tmp_path / "a.tif", DEEP[..., :3], photometric="rgb", compression="zlib", predictor=False)
-    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").pixels, DEEP[..., :3])
+    pixels = DEEP if "extrasamples" in options else DEEP[..., :3]
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", compression="zlib", **options)
+    picture = read_picture(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.pixels, DEEP[..., :3])
+    assert picture.alpha is None or (picture.alpha == DEEP[..., 3]).all()
 
 
-def test_16_bit_colour_planes_say_that_they_lost_half(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_16_bit_colour_planes_are_refused(tmp_path: Path, compression: str | None) -> None:
     tifffile = pytest.importorskip("tifffile")
     planes = np.ascontiguousarray(DEEP[..., :3].transpose(2, 0, 1))
-    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
-    try:
-        picture = read_picture(tmp_path / "a.tif")
-    except UserError as error:
-        assert "a.tif" in str(error)
-    else:
-        assert picture.bits == 16 or picture.notes == ("16 bits a value cut to 8",)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate", compression=compression)
+    with pytest.raises(UserError, match="separate colour planes are not supported"):
+        read_picture(path)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".pgm"])
@@ -211,6 +213,10 @@ def test_animations_give_their_first_frame(tmp_path: Path) -> None:
     np.testing.assert_array_equal(picture.pixels[..., 0], RGB[..., 0])
 
 
+def _no_permission(*_: object) -> None:
+    raise PermissionError("denied")
+
+
 def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     text = tmp_path / "text.png"
     text.write_text("not a picture")
@@ -223,6 +229,14 @@ def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UserError, match=r"this is a folder"):
         read_picture(tmp_path / "folder.png")
+    with (
+        pytest.raises(UserError, match=r"locked\.png: may not be read") as caught,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(Path, "open", _no_permission)
+        text.rename(tmp_path / "locked.png")
+        read_picture(tmp_path / "locked.png")
+    assert isinstance(caught.value.__cause__, PermissionError)
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(UserError, match=r"empty\.jpg: not a picture"):
         read_picture(tmp_path / "empty.jpg")

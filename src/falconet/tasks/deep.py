@@ -4,7 +4,7 @@ Pillow unpacks a 16-bit colour file into 8 bits a value, keeping the high byte o
 high one is a setting of its decoder ("RGB;16B" for big-endian files). Read a second time with the other setting it
 yields the low bytes, and high * 256 + low is the exact value; interlacing, filters and compression stay Pillow's work.
 
-Left out: 16-bit CMYK, and TIFF files that keep their colour planes apart. Those come out with 8 bits.
+Left out: 16-bit CMYK, and TIFF files with premultiplied alpha, which come out with 8 bits.
 Shapes: h, w = height, width; c = channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB + alpha.
 """
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from falconet.errors import UserError
 from falconet.tasks.degrade import enlarge
 from falconet.tasks.images import Picture
 from falconet.tasks.metrics import luma
@@ -124,11 +125,22 @@ def _unit_luma(rgb: Pixels) -> Pixels:
 
 def _run(run: Run, small: Pixels, scale: int) -> Pixels:
     """The network on hwc, as HWc; both float32."""
+    values: Pixels = run_network(run, np.ascontiguousarray(small.transpose(2, 0, 1))[None], scale)[0]
+    return values.transpose(1, 2, 0)
+
+
+def run_network(run: Run, low: Pixels, scale: int) -> Pixels:
+    """The network's output bcHW for float32 bchw, without gradients; UserError when its size shows another scale."""
     import torch
 
     with torch.no_grad():
-        output = run((torch.from_numpy(np.ascontiguousarray(small.transpose(2, 0, 1)))[None],))
-    expected = (1, small.shape[2], small.shape[0] * scale, small.shape[1] * scale)
-    assert tuple(output.shape) == expected, f"the network returned {tuple(output.shape)} instead of {expected}"
-    values: Pixels = output[0].numpy().transpose(1, 2, 0)
-    return values
+        output: Pixels = run((torch.from_numpy(low),)).numpy()
+    batch, channels, height, width = low.shape
+    expected = (batch, channels, height * scale, width * scale)
+    if output.shape != expected:
+        given, made, wanted = (" x ".join(map(str, shape[1:])) for shape in (low.shape, output.shape, expected))
+        raise UserError(
+            f"at scale {scale} the network must make {wanted} (channels x height x width) of {given}, but made {made}. "
+            f"Is the scale right?"
+        )
+    return output

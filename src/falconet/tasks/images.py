@@ -7,7 +7,8 @@
     palette, 1 bit               spread out to colour or grey of 8 bits
     CMYK, YCbCr, Lab, HSV        converted to RGB, without colour management; a note says so
     EXIF orientation             applied: what is up in the picture is up in the array
-    32-bit, float, animations    refused, refused, and the first frame with a note
+    animations                   their first frame; a note says so
+    32 bits a value, float       refused; so are 16-bit TIFF files that keep their colour planes apart
 
 Left out: colour management (an ICC profile is carried along untouched), EXIF but for the orientation, and raw photos.
 Shapes: h, w = height, width; c = channels, 1 or 3.
@@ -46,7 +47,7 @@ EXTENSIONS = frozenset(
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 
 _EIGHT_BIT = ("L", "LA", "RGB", "RGBA")
-_BITS_PER_SAMPLE = 258  # a TIFF tag
+_BITS_PER_SAMPLE, _PLANAR = 258, 284  # TIFF tags
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,8 @@ def stored_size(path: Path) -> tuple[int, int]:
     try:
         with _opened(path) as image:
             return image.size
+    except UserError:
+        raise
     except BROKEN as error:
         raise _unreadable(path, error) from error
 
@@ -141,6 +144,8 @@ def read_picture(path: Path) -> Picture:
     try:
         with _opened(path) as image:
             return _decode(image, path)
+    except UserError:
+        raise
     except BROKEN as error:
         raise _unreadable(path, error) from error
 
@@ -164,8 +169,8 @@ def _unreadable(path: Path, error: Exception) -> UserError:
         return UserError(f"{path}: no such file")
     if path.is_dir():
         return UserError(f"{path}: a picture file is needed, but this is a folder")
-    if isinstance(error, UserError):
-        return error
+    if isinstance(error, PermissionError):
+        return UserError(f"{path}: may not be read (permission denied)")
     if isinstance(error, UnidentifiedImageError):
         return UserError(f"{path}: not a picture, or of an unknown format")
     return UserError(f"{path}: the file is damaged or cut short ({error})")
@@ -175,6 +180,9 @@ def _decode(image: Image.Image, path: Path) -> Picture:
     file_format, icc = image.format or "PNG", image.info.get("icc_profile")
     frames = getattr(image, "n_frames", 1)
     notes = [f"only the first of {frames} frames is used"] if frames > 1 else []
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR) == 2 and max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8:  # Pillow mixes up their bytes, silently
+        raise UserError(f"{path}: 16-bit TIFF files with separate colour planes are not supported. Save it as PNG.")
     setting = deep.second_reading(image)
     if setting:
         with _opened(path) as again:
@@ -182,7 +190,7 @@ def _decode(image: Image.Image, path: Path) -> Picture:
     else:
         plain, note = _plain_mode(ImageOps.exif_transpose(image), path)
         notes += [note] if note else []
-        if plain.mode in _EIGHT_BIT and max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))) > 8:
+        if plain.mode in _EIGHT_BIT and max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8:
             notes.append("16 bits a value cut to 8")
         icc = icc if image.mode != "CMYK" else None  # a profile for inks says nothing about RGB
         pixels = np.asarray(plain)

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 from falconet.errors import UserError
 from falconet.tasks import show
 from falconet.tasks.degrade import crop_to_multiple, enlarge, shrink
-from falconet.tasks.enhance import MARGIN, TILE, enlarge_picture
+from falconet.tasks.enhance import MARGIN, TILE, enlarge_picture, run_network
 from falconet.tasks.images import Picture, Skipped, list_pictures
 from falconet.tasks.metrics import SSIM_WINDOW, Metric, luma, psnr, shave, ssim
 from falconet.tasks.pairs import (
@@ -204,8 +204,6 @@ class SuperResolution(BaseModel):
     # pydantic 1 had a class method of this name, which pydantic 2 keeps as deprecated; ours takes its place.
     def validate(self, run: Run, dataset: Dataset) -> dict[str, float]:  # type: ignore[override]
         """{"psnr_y": mean over the validation crops}, and `quality`; crops of one size go through together."""
-        import torch
-
         groups: dict[tuple[int, ...], list[Example]] = {}
         for example in dataset.validation:
             groups.setdefault(example.target.shape, []).append(example)
@@ -215,8 +213,7 @@ class SuperResolution(BaseModel):
             for start in range(0, len(group), VALIDATION_BATCH):
                 part = group[start : start + VALIDATION_BATCH]
                 inputs = _unit(np.stack([example.inputs[0] for example in part]))
-                with torch.no_grad():
-                    outputs = run((torch.from_numpy(inputs),)).numpy()
+                outputs = run_network(run, inputs, self.scale)
                 truths = [self._judged(_unit(example.target)) for example in part]
                 rows += [self._scores(self._judged(o), truth, wanted) for o, truth in zip(outputs, truths, strict=True)]
         return {name: float(np.mean([row[name] for row in rows])) for name in wanted}
@@ -300,12 +297,8 @@ class SuperResolution(BaseModel):
 
     def _test_one(self, run: Run, high: Pixels, low: Pixels | None = None) -> dict[str, float]:
         """The figures of one uint8 picture, hw or hwc, its sides multiples of the scale."""
-        import torch
-
         low, high = same_mode(shrink(high, self.scale) if low is None else low, high)
-        inputs = _unit(to_channels(low, self.colour))
-        with torch.no_grad():
-            output = run((torch.from_numpy(inputs)[None],))[0].numpy()
+        output = run_network(run, _unit(to_channels(low, self.colour))[None], self.scale)[0]
         if high.ndim == 3:
             result, truth = self._judged(output), luma(high)
         else:  # an RGB network's grey is the mean of its channels
