@@ -7,12 +7,17 @@ Costs of nested blocks are remembered, which is what makes thousands of architec
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from fractions import Fraction
+from itertools import chain
+from math import floor
 
+from falconet.graph.ops import Op
 from falconet.graph.rewrite import merged
-from falconet.graph.shape import Parts, Shape, Size, plain
-from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts, infer_shapes, input_shapes
+from falconet.graph.shape import Shape, Size, plain
+from falconet.graph.spec import Layer, NetSpec, flatten, infer_shapes, input_shapes, remembered
+from falconet.graph.store import Slot, block_slots
 
 BYTES_PER_VALUE = 4  # float32
 
@@ -35,60 +40,107 @@ def costs(spec: NetSpec, *sizes: Size) -> Costs:
     """
     small = merged(spec)
     shapes = input_shapes(small, *sizes)
-    total, peak = _run_costs(small, shapes)
-    return Costs(total, count_params(small), peak * BYTES_PER_VALUE)
+    counts = _count(small, shapes, tuple(range(len(shapes))), (False,) * len(shapes))
+    return Costs(counts.macs, counts.params, counts.peak * BYTES_PER_VALUE)
 
 
 def count_params(spec: NetSpec) -> int:
     """The learned values of `spec` as it stands (not merged): weights that layers share count once."""
-    return _params(spec, tuple(plain(i.channels) for i in spec.inputs))
+    return _params(block_slots(spec, tuple(plain(i.channels) for i in spec.inputs)))
 
 
-@lru_cache(maxsize=65536)
-def _params(spec: NetSpec, inputs: tuple[Parts, ...]) -> int:
-    parts = infer_parts(spec, inputs)
-    slots: dict[str, int] = {}
-    for layer in spec.layers:
-        xs = tuple(parts[name] for name in layer.inputs)
-        count = _params(layer.op, xs) if isinstance(layer.op, NetSpec) else _op_params(layer, xs)
-        slots[layer.slot] = max(slots.get(layer.slot, 0), count)
-    return sum(slots.values())
+def _params(slots: Mapping[str, Slot]) -> int:
+    return sum(weight.count for slot in slots.values() for weight in slot.weights.values() if weight.learned)
 
 
-def _op_params(layer: Layer, xs: tuple[Parts, ...]) -> int:
-    assert not isinstance(layer.op, NetSpec)
-    return sum(weight.count for weight in layer.op.weights(*xs).values() if weight.learned)
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """What a block costs where it stands, the most values held at once while it runs, and the shape of its output."""
+
+    macs: int
+    params: int
+    peak: int
+    out: Shape
 
 
-@lru_cache(maxsize=65536)
-def _run_costs(spec: NetSpec, inputs: tuple[Shape, ...]) -> tuple[int, int]:
-    """Multiply-accumulates, and the most values held at once, inputs of the network included."""
-    shapes = infer_shapes(spec, inputs)
-    last_use = {name: i for i, layer in enumerate(spec.layers) for name in layer.inputs}
-    last_use.update(dict.fromkeys(spec.outputs, len(spec.layers)))
-    held = {i.name: _values(shapes[i.name]) for i in spec.inputs if i.name in last_use}
-    now = sum(held.values())
-    macs, peak = 0, now
-    for i, layer in enumerate(spec.layers):
-        xs, out = tuple(shapes[name] for name in layer.inputs), shapes[layer.name]
+@remembered
+def _count(spec: NetSpec, inputs: tuple[Shape, ...], same: tuple[int, ...], kept: tuple[bool, ...]) -> _Counts:
+    """The counts of `spec`, its inputs held included, as if the network around it were flat.
+
+    For each input, `same` is the place of the first input that is the same value, and `kept` tells whether the value is
+    needed after the network has run.
+    """
+    value = {i.name: spec.inputs[first].name for i, first in zip(spec.inputs, same, strict=True)}
+    reads = [_reads(layer, value) for layer in spec.layers]
+    last_use = {name: number for number, names in enumerate(reads) for name in names}
+    for name in (*spec.outputs, *(i.name for i, keep in zip(spec.inputs, kept, strict=True) if keep)):
+        last_use[value[name]] = len(reads)
+
+    shapes = {i.name: shape for i, shape in zip(spec.inputs, inputs, strict=True)}
+    held = {name: _values(shapes[name]) for name in value.values() if name in shapes and name in last_use}
+    now = peak = sum(held.values())
+    macs = params = 0
+    for number, (layer, names) in enumerate(zip(spec.layers, reads, strict=True)):
+        xs = tuple([shapes[name] for name in layer.inputs])
         if isinstance(layer.op, NetSpec):
-            inner_macs, inner_peak = _run_costs(layer.op, xs)
-            peak = max(peak, now + inner_peak - sum(_values(shapes[name]) for name in set(layer.inputs)))
+            sources = [value[name] for name in layer.inputs]
+            places = tuple([sources.index(name) for name in sources])
+            counts = _count(
+                layer.op, xs, places, tuple([name in names and last_use[name] > number for name in sources])
+            )
+            peak = max(peak, now + counts.peak - sum([held[name] for name in names]))
         else:
-            inner_macs = layer.op.macs(xs, out)
-            peak = max(peak, now + _values(out))
-        macs += inner_macs
-        if layer.name in last_use:
+            counts = _count_op(layer, xs)
+            peak = max(peak, now + counts.peak)
+        out = shapes[layer.name] = counts.out
+        macs += counts.macs
+        params += counts.params
+        if layer.name in last_use and value[layer.name] == layer.name:
             held[layer.name] = _values(out)
             now += held[layer.name]
-        for name in set(layer.inputs):
-            if last_use[name] == i:
+        for name in names:
+            if last_use[name] == number:
                 now -= held.pop(name)
-    return macs, peak
+    if any(layer.weights for layer in spec.layers):
+        params = _params(block_slots(spec, tuple(shape.parts for shape in inputs)))
+    return _Counts(macs, params, peak, shapes[spec.outputs[0]])
+
+
+def _count_op(layer: Layer, xs: tuple[Shape, ...]) -> _Counts:
+    """The counts of one operator; `peak` without its inputs."""
+    assert isinstance(layer.op, Op)
+    parts = tuple([x.parts for x in xs])
+    try:
+        height, width = layer.op.size(*[(x.height, x.width) for x in xs])
+    except ValueError as error:
+        raise ValueError(f"layer {layer.name!r}: {error}") from None
+    out = Shape(layer.op.parts(*parts), height, width)
+    params = sum([weight.count for weight in layer.op.weights(*parts).values() if weight.learned])
+    return _Counts(layer.op.macs(xs, out), params, _values(out), out)
+
+
+def _reads(layer: Layer, value: dict[str, str]) -> set[str]:
+    """The values that `layer` reads; says in `value` which one its own name stands for."""
+    if not isinstance(layer.op, NetSpec):
+        value[layer.name] = layer.name
+        return {value[name] for name in layer.inputs}
+    used, through = _uses(layer.op)
+    value[layer.name] = layer.name if through is None else value[layer.inputs[through]]
+    return {value[layer.inputs[place]] for place in used}
+
+
+@remembered
+def _uses(spec: NetSpec) -> tuple[tuple[int, ...], int | None]:
+    """Which inputs a block reads, by place, and which one its output is when it only passes it on."""
+    value = {i.name: i.name for i in spec.inputs}
+    read = set(chain.from_iterable([_reads(layer, value) for layer in spec.layers]))
+    out = value[spec.outputs[0]]
+    places = {i.name: place for place, i in enumerate(spec.inputs)}
+    return tuple(place for name, place in places.items() if name in read or name == out), places.get(out)
 
 
 def _values(shape: Shape) -> int:
-    return shape.channels * shape.pixels
+    return shape.channels * shape.height * shape.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,31 +161,38 @@ def layer_costs(spec: NetSpec, *sizes: Size) -> list[LayerCosts]:
     counted: set[str] = set()
     rows = []
     for layer in flat.layers:
-        assert not isinstance(layer.op, NetSpec)
-        xs, out = tuple(shapes[name] for name in layer.inputs), shapes[layer.name]
-        params = 0 if layer.slot in counted else _op_params(layer, tuple(x.parts for x in xs))
+        assert isinstance(layer.op, Op)
+        counts = _count_op(layer, tuple(shapes[name] for name in layer.inputs))
+        size = counts.out.channels, counts.out.height, counts.out.width
+        params = 0 if layer.slot in counted else counts.params
         counted.add(layer.slot)
-        rows.append(
-            LayerCosts(
-                layer.name, type(layer.op).__name__, (out.channels, out.height, out.width), layer.op.macs(xs, out), params
-            )
-        )
+        rows.append(LayerCosts(layer.name, type(layer.op).__name__, size, counts.macs, params))
     return rows
 
 
 def reach(spec: NetSpec) -> int:
-    """How many input pixels to each side an output pixel may depend on, rounded up: the margin that tiles need.
+    """How many input pixels to each side an output pixel may depend on: the margin that tiles need.
 
-    Raises ValueError when the network pools over the whole picture, so that no margin is enough.
+    Raises ValueError when the network looks at the whole picture, so that no margin is enough.
     """
     flat = flatten(merged(spec))
-    seen: dict[str, tuple[float, float]] = {i.name: (0.0, 1.0) for i in flat.inputs}  # radius and step, input pixels
+    seen: dict[str, tuple[Fraction, Fraction, Fraction]] = {
+        i.name: (Fraction(0), Fraction(0), Fraction(1)) for i in flat.inputs
+    }  # pixel p depends on the input pixels from p*step + first to p*step + last
     for layer in flat.layers:
-        assert not isinstance(layer.op, NetSpec)
-        if type(layer.op).__name__ == "GlobalAvgPool":
+        assert isinstance(layer.op, Op)
+        span = layer.op.reach()
+        if span is None:
             raise ValueError(f"layer {layer.name!r} looks at the whole picture: it cannot be cut into tiles")
-        kernel, stride, upscale = layer.op.reach()
-        radius = max(seen[name][0] for name in layer.inputs)
-        step = max(seen[name][1] for name in layer.inputs)
-        seen[layer.name] = (radius + (kernel // 2) * step, step * stride / upscale)
-    return int(-(-max(seen[name][0] for name in flat.outputs) // 1)) + 1
+        step = max(seen[name][2] for name in layer.inputs)
+        first = min(seen[name][0] for name in layer.inputs) + span[0] * step
+        last = max(seen[name][1] for name in layer.inputs) + span[1] * step
+        seen[layer.name] = first, last, span[2] * step
+    return max(0, *_margins(seen[name] for name in flat.outputs))
+
+
+def _margins(spans: Iterable[tuple[Fraction, Fraction, Fraction]]) -> Iterable[int]:
+    """The pixels needed before the first and behind the last input pixel of a tile."""
+    for first, last, step in spans:
+        yield floor(-first)
+        yield floor(last + 1 - step)

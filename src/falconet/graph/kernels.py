@@ -1,47 +1,136 @@
-"""The arithmetic of rewrites: kernels of merged convolutions, as differentiable functions of the weights they replace.
+"""The arithmetic of rewrites: weights of merged convolutions, as differentiable functions of the weights they replace.
 
-Legend: o output, m middle, i input channels; k kernel.
+A rewrite of a spec is worked out once; what it means for the weights is a list of these actions, replayed on tensors at
+every training step of a re-parameterized network. Legend: o output, m middle, i input channels; k kernel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 
-from falconet.graph.ops import DepthwiseConv, EdgeConv, TransposedConv
+from falconet.graph.ops import EDGE_KERNELS, DepthwiseConv, EdgeConv, TransposedConv
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from falconet.graph.spec import Layer
 
+Steps: TypeAlias = "tuple[Layer, ...]"
+"""A linear branch: nothing (what comes in), a convolution, or a 1x1 convolution and the one behind it."""
 
-def chain_kernel(weights: Mapping[str, Tensor], steps: Sequence[Layer]) -> tuple[Tensor, Tensor | None]:
-    """The kernel (o, i, k, k) and bias (o) of one convolution, or of a 1x1 convolution and the one behind it."""
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The sum of `branches` becomes one convolution, kernel x kernel on `channels`, whose weights are called `name`."""
+
+    name: str
+    branches: tuple[Steps, ...]
+    kernel: int
+    channels: int
+    bias: bool
+
+    def apply(self, weights: dict[str, Tensor]) -> None:
+        """Add the merged kernel and bias to `weights`."""
+        edges = [steps for steps in self.branches if steps and isinstance(steps[-1].op, EdgeConv)]
+        kernels = [edge_kernel(weights, edges)] if edges else []
+        biases = [weights[f"{steps[-1].slot}.bias"] for steps in edges]
+        for steps in self.branches:
+            if steps not in edges:
+                kernel, more = chain_kernel(weights, steps) if steps else (identity_kernel(weights, self.channels), [])
+                kernels.append(kernel)
+                biases += more
+        kernels = [padded_kernel(kernel, self.kernel) for kernel in kernels]
+        weights[f"{self.name}.weight"] = sum(kernels[1:], kernels[0])
+        if self.bias:
+            mute = [value for first, _ in edges if (value := weights.get(f"{first.slot}.bias")) is not None]
+            weights[f"{self.name}.bias"] = _sum(biases, mute)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldNorm:
+    """Batch norm `norm` goes into the weights of the layer `before` it."""
+
+    before: Layer
+    norm: Layer
+    epsilon: float
+
+    def apply(self, weights: dict[str, Tensor]) -> None:
+        """Replace the entries of the layer before."""
+        slot, norm = self.before.slot, self.norm.slot
+        weight, bias = weights[f"{slot}.weight"], weights.get(f"{slot}.bias")
+        gain = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + self.epsilon).sqrt()
+        shape = [1] * weight.dim()
+        shape[1 if isinstance(self.before.op, TransposedConv) else 0] = -1
+        weights[f"{slot}.weight"] = weight * gain.reshape(shape)
+        mean = weights[f"{norm}.running_mean"]
+        shift = -mean if bias is None else bias - mean
+        weights[f"{slot}.bias"] = shift * gain + weights[f"{norm}.bias"]
+
+
+Action: TypeAlias = Merge | FoldNorm
+
+
+def chain_kernel(weights: Mapping[str, Tensor], steps: Steps) -> tuple[Tensor, list[Tensor]]:
+    """The kernel (o, i, k, k) of one convolution, or of a 1x1 and the one behind it, and what adds up to its bias."""
     last = steps[-1]
-    kernel, bias = _kernel(weights, last)
+    weight, biases = weights[f"{last.slot}.weight"], _given(weights.get(f"{last.slot}.bias"))
     if len(steps) == 1:
-        return kernel, bias
-    slot = steps[0].slot
-    first, first_bias = weights[f"{slot}.weight"], weights.get(f"{slot}.bias")
-    first_mi = first[:, :, 0, 0]
-    if isinstance(last.op, EdgeConv | DepthwiseConv):  # kernel is (o, 1, k, k), and o equals m
-        joined = kernel * first
-        carried = None if first_bias is None else kernel.sum((1, 2, 3)) * first_bias
-    else:
-        o, m, k, _ = kernel.shape
-        joined = (kernel.permute(0, 2, 3, 1).reshape(-1, m) @ first_mi).reshape(o, k, k, -1).permute(0, 3, 1, 2)
-        carried = None if first_bias is None else kernel.sum((2, 3)) @ first_bias
-    if bias is None or carried is None:
-        return joined, carried if bias is None else bias
-    return joined, bias + carried
+        return weight, biases
+    first, first_bias = weights[f"{steps[0].slot}.weight"], weights.get(f"{steps[0].slot}.bias")
+    if isinstance(last.op, DepthwiseConv):  # weight is (o, 1, k, k), and o equals m
+        carried = None if first_bias is None else weight.sum((1, 2, 3)) * first_bias
+        return weight * first, biases + _given(carried)
+    o, m, k, _ = weight.shape
+    joined = first.reshape(m, -1).t() @ weight.reshape(o, m, k * k)
+    carried = None if first_bias is None else weight.sum((2, 3)) @ first_bias
+    return joined.reshape(o, -1, k, k), biases + _given(carried)
 
 
-def _kernel(weights: Mapping[str, Tensor], layer: Layer) -> tuple[Tensor, Tensor | None]:
-    slot = layer.slot
-    if isinstance(layer.op, EdgeConv):
-        return layer.op.kernel({"weight": weights[f"{slot}.weight"]}), weights[f"{slot}.bias"]
-    return weights[f"{slot}.weight"], weights.get(f"{slot}.bias")
+def edge_kernel(weights: Mapping[str, Tensor], chains: Sequence[Steps]) -> Tensor:
+    """The kernel (o, i, 3, 3) of the sum of 1x1 convolutions with edge masks behind them.
+
+    A mask sums to zero, so the bias of a 1x1 convolution does not get through.
+    """
+    import torch
+
+    scaled = [weights[f"{first.slot}.weight"] * weights[f"{edge.slot}.weight"] for first, edge in chains]
+    o, i = scaled[0].shape[:2]
+    kinds = tuple(edge.op.kind for _, edge in chains if isinstance(edge.op, EdgeConv))
+    masks = edge_masks(kinds, scaled[0].dtype, scaled[0].device)
+    return (torch.cat(scaled, 3).reshape(o, i, len(kinds)) @ masks).reshape(o, i, 3, 3)
+
+
+@lru_cache(maxsize=64)
+def edge_masks(kinds: tuple[str, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The masks of EdgeConvs, one in each row of nine."""
+    import torch
+
+    return torch.tensor([EDGE_KERNELS[kind] for kind in kinds], dtype=dtype, device=device).reshape(len(kinds), 9)
+
+
+def _given(value: Tensor | None) -> list[Tensor]:
+    return [] if value is None else [value]
+
+
+def _sum(vectors: list[Tensor], mute: list[Tensor]) -> Tensor:
+    """The sum of `vectors`; those that are `mute` count for nothing, and get gradients of zero instead of none."""
+    import torch
+
+    if len(vectors) == 1 and not mute:
+        return vectors[0]
+    counts = _ones_and_zeros(len(vectors), len(mute), vectors[0].dtype, vectors[0].device)
+    return counts @ torch.stack(vectors + mute)
+
+
+@lru_cache(maxsize=64)
+def _ones_and_zeros(ones: int, zeros: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    import torch
+
+    return torch.tensor([1.0] * ones + [0.0] * zeros, dtype=dtype, device=device)
 
 
 def identity_kernel(weights: Mapping[str, Tensor], channels: int) -> Tensor:
@@ -58,16 +147,3 @@ def padded_kernel(kernel: Tensor, size: int) -> Tensor:
 
     border = (size - kernel.shape[-1]) // 2
     return functional.pad(kernel, (border,) * 4) if border else kernel
-
-
-def scaled_weights(weights: dict[str, Tensor], before: Layer, norm: Layer, epsilon: float) -> None:
-    """Fold batch norm `norm` into the weights of the layer `before` it, in place of the dictionary's entries."""
-    weight = weights[f"{before.slot}.weight"]
-    mean, variance = weights[f"{norm.slot}.running_mean"], weights[f"{norm.slot}.running_var"]
-    gain = weights[f"{norm.slot}.weight"] / (variance + epsilon).sqrt()
-    shape = [1] * weight.dim()
-    shape[1 if isinstance(before.op, TransposedConv) else 0] = -1
-    weights[f"{before.slot}.weight"] = weight * gain.reshape(shape)
-    bias = weights.get(f"{before.slot}.bias")
-    shift = -mean if bias is None else bias - mean
-    weights[f"{before.slot}.bias"] = shift * gain + weights[f"{norm.slot}.bias"]

@@ -1,8 +1,9 @@
 """Network: torch modules that hold a store of weights, and run any spec on slices of them.
 
-`Network(spec)` is an ordinary nn.Module: nn.Conv2d and friends under the layers' dotted names. `network(x)` runs its own
-spec, `network(x, sub)` another one on slices of the same weights: fewer layers, another branch, fewer channels, a smaller
-kernel. A supernet is a Network over a larger store (`Network(store=union(space, rng))`), not a second kind of thing.
+`Network(spec)` is an ordinary nn.Module: nn.Conv2d and friends under the layers' dotted names. `network(x)` runs its
+own spec, `network(x, sub)` another one on slices of the same weights: fewer layers, another branch, fewer channels, a
+smaller kernel. A supernet is a Network over a larger store (`Network(store=union(space, rng))`), not a second kind of
+thing.
 
 Two laws, tested: ``network.extract(sub)(x)`` equals ``network(x, sub)`` exactly, gradients too; leaving a block out
 equals zeroing its slice in whatever reads it.
@@ -16,8 +17,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from falconet.graph.spec import NetSpec
 from falconet.graph.plan import Plan, compile_plan
+from falconet.graph.spec import NetSpec, remembered
 from falconet.graph.store import Store, store_of
 
 Inputs: TypeAlias = Tensor | tuple[Tensor, ...]
@@ -96,10 +97,7 @@ def _given(spec: NetSpec | None) -> NetSpec:
 def run(spec: NetSpec, weights: Mapping[str, Tensor], xs: Sequence[Tensor], training: bool = False) -> Outputs:
     """Run `spec` on loose weights by "slot.name", which may be differentiable functions of others."""
     plan = _own_plan(spec)
-    holders = []
-    for slot in plan.slots:
-        names = plan.names[slot]
-        holders.append(_Holder({name: weights[f"{slot}.{name}"] for name in names}))
+    holders = [_Holder({name: weights[f"{slot}.{name}"] for name, _ in cuts}) for slot, cuts in plan.slots.items()]
     return plan.run(holders, tuple(xs), training)
 
 
@@ -110,13 +108,9 @@ class _Holder:
         self.__dict__.update(tensors)
 
 
+@remembered
 def _own_plan(spec: NetSpec) -> Plan:
-    plan = spec.__dict__.get("_plan")
-    if plan is None:
-        plan = compile_plan(spec, store_of(spec))
-        object.__setattr__(spec, "_plan", plan)
-    assert isinstance(plan, Plan)
-    return plan
+    return compile_plan(spec, store_of(spec))
 
 
 def from_weights(spec: NetSpec, weights: Mapping[str, Tensor]) -> Network:

@@ -6,19 +6,22 @@ it. Weights are fetched as attributes of modules at run time, so that they may m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from falconet.graph.ops import Op
-from falconet.graph.shape import Weight
-from falconet.graph.spec import NetSpec, flatten, infer_parts
-from falconet.graph.store import Store
+from falconet.graph.shape import Parts, Weight, plain
+from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts
+from falconet.graph.store import Store, store_of
 
-Cut = tuple[slice | Tensor, ...]
-"""How a weight is cut, axis by axis: a slice, or an index where the pieces do not touch."""
+Spans = tuple[tuple[int, int], ...]
+Cut = tuple[Spans, ...]
+"""What is taken of a weight: for each axis, the (start, stop) of each piece."""
+Cuts = tuple[tuple[str, Cut | None], ...]
+"""The weights of one operator by name, and what is taken of each; None: all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Step:
     op: Op
     inputs: tuple[int, ...]
     slot: int  # which weight holder, -1 for none
-    cuts: tuple[tuple[str, Cut | None], ...]
+    cuts: Cuts
     drop: tuple[int, ...]
 
 
@@ -38,8 +41,7 @@ class Plan:
 
     steps: tuple[Step, ...]
     outputs: tuple[int, ...]
-    slots: tuple[str, ...]
-    names: dict[str, tuple[str, ...]]
+    slots: dict[str, Cuts]  # what the whole network reads of each slot
 
     def run(self, holders: Sequence[object], xs: tuple[Tensor, ...], training: bool) -> Tensor | tuple[Tensor, ...]:
         """The outputs, on weights that are attributes of `holders` (one for each of `slots`)."""
@@ -47,23 +49,22 @@ class Plan:
         for step in self.steps:
             taken = tuple(values[i] for i in step.inputs)
             w = _fetch(holders[step.slot], step.cuts) if step.slot >= 0 else {}
-            values.append(step.op.run(w, taken, training))  # type: ignore[arg-type]
+            values.append(step.op.run(w, taken, training))  # type: ignore[arg-type]  # none is dropped before its use
             for i in step.drop:
                 values[i] = None
         found = tuple(values[i] for i in self.outputs)
-        return found[0] if len(found) == 1 else found  # type: ignore[return-value]
+        return found[0] if len(found) == 1 else found  # type: ignore[return-value]  # outputs are never dropped
 
     def weights(self, holders: Sequence[object]) -> dict[str, Tensor]:
         """The cut weights by "slot.name"."""
-        found = {}
-        for step in self.steps:
-            if step.slot >= 0:
-                for name, tensor in _fetch(holders[step.slot], step.cuts).items():
-                    found[f"{self.slots[step.slot]}.{name}"] = tensor
-        return found
+        return {
+            f"{slot}.{name}": tensor
+            for (slot, cuts), holder in zip(self.slots.items(), holders, strict=True)
+            for name, tensor in _fetch(holder, cuts).items()
+        }
 
 
-def _fetch(holder: object, cuts: tuple[tuple[str, Cut | None], ...]) -> dict[str, Tensor]:
+def _fetch(holder: object, cuts: Cuts) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for name, cut in cuts:
         tensor = getattr(holder, name)
@@ -72,54 +73,54 @@ def _fetch(holder: object, cuts: tuple[tuple[str, Cut | None], ...]) -> dict[str
 
 
 def _take(tensor: Tensor, cut: Cut) -> Tensor:
-    plain = tuple(one if isinstance(one, slice) else slice(None) for one in cut)
-    tensor = tensor[plain]
-    for axis, one in enumerate(cut):
-        if isinstance(one, Tensor):
-            tensor = tensor.index_select(axis, one)
+    tensor = tensor[tuple(slice(*spans[0]) if len(spans) == 1 else slice(None) for spans in cut)]
+    for axis, spans in enumerate(cut):
+        if len(spans) > 1:
+            tensor = torch.cat([tensor.narrow(axis, start, stop - start) for start, stop in spans], axis)
     return tensor
 
 
 def cut_of(big: Weight, small: Weight) -> Cut | None:
     """How `small` is cut out of `big`; None when it is all of it. Raises ValueError when it does not fit."""
-    cuts: list[slice | Tensor] = []
-    whole = True
-    for large, little in zip(big.axes, small.axes, strict=True):
-        spans = large.spans(little)
-        whole = whole and spans == ((0, large.length),)
-        if len(spans) == 1:
-            cuts.append(slice(*spans[0]))
-        else:
-            cuts.append(torch.cat([torch.arange(*span) for span in spans]))
-    return None if whole else tuple(cuts)
+    cut = tuple(large.spans(little) for large, little in zip(big.axes, small.axes, strict=True))
+    whole = all(spans == ((0, axis.length),) for spans, axis in zip(cut, big.axes, strict=True))
+    return None if whole else cut
 
 
 def compile_plan(spec: NetSpec, store: Store) -> Plan:
     """The plan of `spec` on `store`. Raises ValueError naming the layer whose weights the store does not hold."""
     flat = flatten(spec)
-    parts = infer_parts(flat, tuple(((("", i.channels),)) for i in flat.inputs))
+    parts = infer_parts(flat, tuple(plain(i.channels) for i in flat.inputs))
     number = {name: i for i, name in enumerate([i.name for i in flat.inputs] + [layer.name for layer in flat.layers])}
     last_use = {number[name]: i for i, layer in enumerate(flat.layers) for name in layer.inputs}
     kept = {number[name] for name in flat.outputs}
-    slots: dict[str, int] = {}
-    names: dict[str, tuple[str, ...]] = {}
+    own = store_of(flat).slots
+    slots = {name: i for i, name in enumerate(own)}
     steps = []
     for i, layer in enumerate(flat.layers):
         assert isinstance(layer.op, Op)
-        wanted = layer.op.weights(*(parts[name] for name in layer.inputs))
-        slot, cuts = -1, []
-        if wanted:
-            slot = slots.setdefault(layer.slot, len(slots))
-            names[layer.slot] = tuple(wanted)
-            held = store.weights(layer.slot, layer.name)
-            for name, small in wanted.items():
-                if name not in held:
-                    raise ValueError(f"layer {layer.name!r} needs a {name}, which the shared weights {layer.slot!r} lack")
-                try:
-                    cuts.append((name, cut_of(held[name], small)))
-                except ValueError as error:
-                    raise ValueError(f"layer {layer.name!r} does not fit the shared weights: {error}") from None
+        cuts = _layer_cuts(layer, parts, store)
         inputs = tuple(number[name] for name in layer.inputs)
         drop = tuple(sorted({n for n in inputs if last_use[n] == i and n not in kept}))
-        steps.append(Step(layer.op, inputs, slot, tuple(cuts), drop))
-    return Plan(tuple(steps), tuple(number[name] for name in flat.outputs), tuple(slots), names)
+        steps.append(Step(layer.op, inputs, slots[layer.slot] if cuts else -1, cuts, drop))
+    read = {name: _cuts(name, slot.weights, store) for name, slot in own.items()}
+    return Plan(tuple(steps), tuple(number[name] for name in flat.outputs), read)
+
+
+def _layer_cuts(layer: Layer, parts: Mapping[str, Parts], store: Store) -> Cuts:
+    assert isinstance(layer.op, Op)
+    wanted = layer.op.weights(*(parts[name] for name in layer.inputs))
+    return _cuts(layer.slot, wanted, store, layer.name) if wanted else ()
+
+
+def _cuts(slot: str, wanted: Mapping[str, Weight], store: Store, layer: str = "") -> Cuts:
+    held = store.weights(slot, layer or slot)
+    cuts = []
+    for name, small in wanted.items():
+        if name not in held:
+            raise ValueError(f"layer {layer!r} needs a {name}, which the shared weights {slot!r} lack")
+        try:
+            cuts.append((name, cut_of(held[name], small)))
+        except ValueError as error:
+            raise ValueError(f"layer {layer!r} does not fit the shared weights: {error}") from None
+    return tuple(cuts)

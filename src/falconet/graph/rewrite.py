@@ -3,11 +3,13 @@
 `merged(spec)` drops what exists only in training and merges linear branches (a 3x3 beside 1x1-to-3x3 chains beside edge
 filters, as in ECB: Zhang et al. 2021, eq. 3 to 9) where the merged convolution costs no more. `deploy` folds batch norm
 as well. Weights may be live parameters: the result is then a differentiable function of them, so a re-parameterized
-network can be trained at the price of its merged form.
+network can be trained at the price of its merged form. A spec is rewritten once; its weights as often as they change.
 
 Exact at borders: in a merged chain the 1x1 carries the padding and the k x k none (the padding then equals the 1x1's
 bias, as zeros into the 1x1 give). A chain padded in the middle after a bias is left as it is. Only layers of one block
 (equal dotted prefix) are merged, so that nested and flat forms of a network agree.
+
+Left out: batch norm inside branches (RepVGG). It folds only once statistics are fixed, and costs must be known before.
 """
 
 from __future__ import annotations
@@ -15,34 +17,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from falconet.graph.kernels import chain_kernel, identity_kernel, padded_kernel, scaled_weights
+from falconet.graph.kernels import Action, FoldNorm, Merge
 from falconet.graph.ops import Add, BatchNorm, Conv, DepthwiseConv, Dropout, EdgeConv, Identity, Linear, TransposedConv
 from falconet.graph.ops.base import same_pad
-from falconet.graph.shape import Parts, plain, total
-from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts
+from falconet.graph.shape import plain, total
+from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts, remembered
+from falconet.graph.store import store_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Weights = dict[str, "Tensor"]
+Weights: TypeAlias = "dict[str, Tensor]"
 """Weight tensors by "slot.name": ``{"head.weight": ..., "head.bias": ...}``."""
 
 
-@lru_cache(maxsize=65536)
+@remembered
 def merged(spec: NetSpec) -> NetSpec:
-    """`spec` as it will run: training-only layers and no-ops dropped, linear branches merged. Nesting is kept."""
-    layers = tuple(
-        replace(layer, op=merged(layer.op)) if isinstance(layer.op, NetSpec) else layer for layer in spec.layers
-    )
-    graph = _Graph.of(replace(spec, layers=layers), None)
+    """`spec` as it will run: training-only layers and no-ops dropped, linear branches merged. Nesting is kept.
+
+    Raises ValueError when every output exists only in training.
+    """
+    spec = _with_merged_blocks(spec)
+    if _is_settled(spec):
+        return spec
+    graph = _Graph(spec)
     graph.drop_training()
-    graph.merge_branches()
-    graph.merge_chains()
-    small = graph.spec()
-    return spec if small == spec else small
+    graph.merge()
+    return graph.spec()
 
 
 def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weights]:
@@ -50,15 +53,56 @@ def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weigh
 
     Equal to the network in evaluation mode (up to rounding); differentiable in `weights`.
     """
-    graph = _Graph.of(flatten(spec), dict(weights))
+    small, actions, keys = _deployment(spec)
+    found = dict(weights)
+    for action in actions:
+        action.apply(found)
+    return small, {key: found[key] for key in keys}
+
+
+@remembered
+def _deployment(spec: NetSpec) -> tuple[NetSpec, tuple[Action, ...], tuple[str, ...]]:
+    """The deployed spec, what makes its weights from those of `spec`, and their names."""
+    graph = _Graph(flatten(spec))
     graph.drop_training()
-    graph.merge_branches()
-    graph.merge_chains()
+    graph.merge()
     graph.fold_batch_norm()
     small = graph.spec()
-    assert graph.weights is not None
-    slots = {layer.slot for layer in small.layers}
-    return small, {key: value for key, value in graph.weights.items() if key.rpartition(".")[0] in slots}
+    keys = tuple(f"{name}.{weight}" for name, slot in store_of(small).slots.items() for weight in slot.weights)
+    return small, tuple(graph.actions), keys
+
+
+def _with_merged_blocks(spec: NetSpec) -> NetSpec:
+    layers = []
+    changed = False
+    for layer in spec.layers:
+        small = merged(layer.op) if isinstance(layer.op, NetSpec) else layer.op
+        if small is not layer.op:
+            layer = Layer(layer.name, small, layer.inputs, layer.weights, layer.training_only)
+            changed = True
+        layers.append(layer)
+    return NetSpec.unchecked(spec.inputs, tuple(layers), spec.outputs) if changed else spec
+
+
+def _is_settled(spec: NetSpec) -> bool:
+    """Whether a glance at `spec` shows that nothing can be dropped or merged (most networks of most spaces)."""
+    read = set(spec.outputs)
+    linear: set[str] = set()
+    pointwise: set[str] = set()
+    for layer in spec.layers:
+        op = layer.op
+        read.update(layer.inputs)
+        if layer.training_only or isinstance(op, Identity | Dropout):
+            return False
+        if isinstance(op, Add) and not linear.isdisjoint(layer.inputs):
+            return False
+        if isinstance(op, Conv | EdgeConv | DepthwiseConv):
+            if layer.inputs[0] in pointwise:
+                return False
+            linear.add(layer.name)
+            if isinstance(op, Conv) and op.kernel == 1:
+                pointwise.add(layer.name)
+    return all(layer.name in read for layer in spec.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +118,14 @@ class _Branch:
 
 
 class _Graph:
-    """A spec being rewritten, with its weights when it has any."""
+    """A spec being rewritten, and the `actions` that make the new weights from the old ones."""
 
-    def __init__(self, spec: NetSpec, layers: dict[str, Layer], weights: Weights | None, parts: dict[str, Parts]) -> None:
-        self.origin, self.layers, self.weights, self.parts = spec, layers, weights, parts
+    def __init__(self, spec: NetSpec) -> None:
+        self.inputs = spec.inputs
         self.outputs = list(spec.outputs)
-
-    @classmethod
-    def of(cls, spec: NetSpec, weights: Weights | None) -> _Graph:
-        parts = dict(infer_parts(spec, tuple(plain(i.channels) for i in spec.inputs)))
-        return cls(spec, {layer.name: layer for layer in spec.layers}, weights, parts)
+        self.layers = {layer.name: layer for layer in spec.layers}
+        self.parts = infer_parts(spec, tuple(plain(i.channels) for i in spec.inputs))
+        self.actions: list[Action] = []
 
     def spec(self) -> NetSpec:
         """The rewritten spec, without layers that nothing reads."""
@@ -93,10 +135,7 @@ class _Graph:
             if layer.name in needed:
                 kept.append(layer)
                 needed.update(layer.inputs)
-        owners: dict[str, str] = {}  # a slot whose owner was dropped passes to the first layer that still uses it
-        for layer in reversed(kept):
-            owners.setdefault(layer.slot, layer.slot)
-        return NetSpec(self.origin.inputs, tuple(reversed(kept)), tuple(self.outputs))
+        return NetSpec(self.inputs, tuple(reversed(kept)), tuple(self.outputs))
 
     def drop_training(self) -> None:
         """Leave out training-only layers and their outputs, identities and dropout."""
@@ -106,40 +145,46 @@ class _Graph:
         self.outputs = outputs
         for layer in list(self.layers.values()):
             if layer.training_only or isinstance(layer.op, Identity | Dropout):
-                self._alias(layer.name, layer.inputs[0])
+                self._alias(layer.name, self.layers[layer.name].inputs[0])
+
+    def merge(self) -> None:
+        """Merge branches and chains until there is nothing left to merge."""
+        before = -1
+        while before != len(self.actions):
+            before = len(self.actions)
+            self.merge_branches()
+            self.merge_chains()
 
     def merge_branches(self) -> None:
         """Replace each sum of linear branches of one source by one convolution, where that costs no more."""
         for layer in list(self.layers.values()):
-            if not isinstance(layer.op, Add) or layer.training_only or len(layer.inputs) < 2:
-                continue
-            branches = self._branches(layer)
-            if branches:
-                self._merge(layer, branches)
+            if isinstance(layer.op, Add) and len(layer.inputs) > 1:
+                branches = self._branches(layer)
+                if branches:
+                    self._merge(layer, branches)
 
     def merge_chains(self) -> None:
         """Replace each 1x1 convolution and the convolution behind it by one, where that costs no more."""
-        for layer in list(self.layers.values()):
-            if layer.name not in self.layers or not isinstance(layer.op, Conv | EdgeConv | DepthwiseConv):
-                continue
-            branch = self._branch(layer.name, layer.name)
-            if branch is not None and len(branch.steps) == 2:
-                self._merge(layer, [branch])
+        for name in list(self.layers):
+            if name in self.layers and isinstance(self.layers[name].op, Conv | EdgeConv | DepthwiseConv):
+                branch = self._branch(name, name)
+                if branch is not None and len(branch.steps) == 2:
+                    self._merge(self.layers[name], [branch])
 
     def fold_batch_norm(self) -> None:
         """Fold each batch norm behind a convolution or linear layer that nothing else reads into its weights."""
-        for layer in list(self.layers.values()):
-            if not isinstance(layer.op, BatchNorm) or layer.inputs[0] not in self.layers:
+        for name in list(self.layers):
+            layer = self.layers[name]
+            before = self.layers.get(layer.inputs[0])
+            if before is None or not isinstance(layer.op, BatchNorm):
                 continue
-            before = self.layers[layer.inputs[0]]
             if not isinstance(before.op, Conv | DepthwiseConv | TransposedConv | Linear):
                 continue
             if not self._private(before) or self._uses(before.slot) > 1:
                 continue
-            if self.weights is not None:
-                scaled_weights(self.weights, before, layer, layer.op.epsilon)
+            self.actions.append(FoldNorm(before, layer, layer.op.epsilon))
             self.layers[before.name] = replace(before, op=replace(before.op, bias=True))
-            self._alias(layer.name, before.name)
+            self._alias(name, before.name)
 
     def _alias(self, name: str, target: str) -> None:
         """Drop layer `name`; whoever read it reads `target`."""
@@ -162,7 +207,7 @@ class _Graph:
         """The branches of a sum when all are linear paths from one source of fitting geometry; else none."""
         found = [self._branch(name, add.name) for name in add.inputs]
         sources = Counter(b.source for b in found if b is not None)
-        if not sources or add.name in self.outputs and not found:
+        if not sources:
             return []
         source = sources.most_common(1)[0][0]
         branches = []
@@ -201,7 +246,7 @@ class _Graph:
             return False
         alone = reader == layer.name or self._private(layer)
         same_block = layer.name.rpartition(".")[0] == reader.rpartition(".")[0]
-        return alone and same_block and not layer.training_only and self._uses(layer.slot) == 1
+        return alone and same_block and self._uses(layer.slot) == 1
 
     def _geometry(self, layer: Layer) -> tuple[int, int, int, int]:
         """Kernel, stride, padding and multiply-accumulates a pixel of a convolution."""
@@ -217,36 +262,17 @@ class _Graph:
         """Put one convolution in the place of `layer`, the end of all `branches`, unless it would cost more."""
         out, channels = total(self.parts[layer.name]), total(self.parts[branches[0].source])
         widest = max(branches, key=lambda b: b.kernel)
-        if not any(b.steps for b in branches) or widest.kernel**2 * channels * out > sum(b.work for b in branches):
-            return
         steps = [step for b in branches for step in b.steps]
+        costs_more = widest.kernel**2 * channels * out > sum(b.work for b in branches)
+        name_taken = any(one.weights == layer.name for one in self.layers.values())
+        if not steps or costs_more or name_taken:
+            return
         bias = any(isinstance(s.op, EdgeConv) or getattr(s.op, "bias", False) for s in steps)
-        op = Conv(out, widest.kernel, widest.stride, 1, bias, widest.pad)
-        if widest.pad == widest.kernel // 2:
-            op = replace(op, pad=None)
-        if self.weights is not None:
-            self._merge_weights(layer.name, branches, widest.kernel, channels, bias)
+        pad = None if widest.pad == widest.kernel // 2 else widest.pad
+        self.actions.append(Merge(layer.name, tuple(b.steps for b in branches), widest.kernel, channels, bias))
         for step in steps:
-            del self.layers[step.name]
-        order = [name for name in self.origin_order(layer.name)]
-        self.layers[layer.name] = Layer(layer.name, op, (branches[0].source,))
-        self.layers = {name: self.layers[name] for name in order if name in self.layers}
-
-    def origin_order(self, also: str) -> list[str]:
-        """Names in the order of the original spec, `also` included."""
-        return [one.name for one in self.origin.layers if one.name in self.layers or one.name == also]
-
-    def _merge_weights(self, name: str, branches: list[_Branch], size: int, channels: int, bias: bool) -> None:
-        assert self.weights is not None
-        kernels, biases = [], []
-        for branch in branches:
-            if branch.steps:
-                kernel, offset = chain_kernel(self.weights, branch.steps)
-            else:
-                kernel, offset = identity_kernel(self.weights, channels), None
-            kernels.append(padded_kernel(kernel, size))
-            if offset is not None:
-                biases.append(offset)
-        self.weights[f"{name}.weight"] = sum(kernels[1:], kernels[0])
-        if bias:
-            self.weights[f"{name}.bias"] = sum(biases[1:], biases[0])
+            if step.name != layer.name:
+                del self.layers[step.name]
+        self.layers[layer.name] = Layer(
+            layer.name, Conv(out, widest.kernel, widest.stride, 1, bias, pad), (branches[0].source,)
+        )

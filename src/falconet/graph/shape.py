@@ -1,7 +1,7 @@
 """Shapes as values: how many channels, in which labelled parts, at which height and width.
 
 A tensor's channels come in *parts*: ``(("", 16),)`` is sixteen plain channels, ``(("left", 8), ("right", 8))`` what a
-``Concat`` made. Parts are what lets a narrower network read its weights from a wider one: each part keeps its own slice.
+``Concat`` made. Parts are what lets a narrower network read its weights from a wider one: each keeps its own slice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def plain(channels: int) -> Parts:
 
 def total(parts: Parts) -> int:
     """The number of channels: ``total((("left", 8), ("right", 4))) == 12``."""
-    return sum(count for _, count in parts)
+    return parts[0][1] if len(parts) == 1 else sum([count for _, count in parts])
 
 
 @dataclass(frozen=True, slots=True)

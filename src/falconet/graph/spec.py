@@ -18,21 +18,56 @@ from __future__ import annotations
 
 import hashlib
 import keyword
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, TypeVar, TypeVarTuple
 
 from falconet.graph.ops import Concat, Op
-from falconet.graph.shape import Parts, Shape, Size, plain
+from falconet.graph.shape import Parts, Shape, Size, plain, total
 
 RESERVED = frozenset(
-    "training forward parameters buffers modules children named_parameters named_buffers named_modules state_dict "
-    "load_state_dict train eval to cpu cuda type float double half apply register_buffer register_parameter "
-    "add_module spec store zero_grad requires_grad_ share_memory extra_repr compile dump_patches extract "
-    "weight bias running_mean running_var".split()
+    """
+    T_destination add_module apply bfloat16 bias buffers call_super_init children compile cpu cuda double dump_patches
+    eval extra_repr extract float forward get_buffer get_extra_state get_parameter get_submodule half ipu
+    load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters plan
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook
+    register_module register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
+    running_mean running_var set_extra_state set_submodule share_memory spec state_dict store to to_empty train training
+    type weight weights xpu zero_grad
+    """.split()  # noqa: SIM905
 )
 """Names that would collide with attributes of a torch module."""
+MAX_NAME = 200
+REMEMBERED = 1024
+"""How many answers of one function a spec keeps at most."""
+
+Args = TypeVarTuple("Args")
+R = TypeVar("R")
+
+
+def remembered(function: Callable[[NetSpec, *Args], R]) -> Callable[[NetSpec, *Args], R]:
+    """`function` of a spec (and hashable values), with its answers kept on the spec itself.
+
+    So blocks, which live as long as the cache of the function that makes them, are worked out once, and a network that
+    is met once leaves nothing behind.
+    """
+    key = f"_{function.__module__}.{function.__qualname__}"
+
+    @wraps(function)
+    def answer(spec: NetSpec, *args: *Args) -> R:
+        known: dict[object, R] | None = spec.__dict__.get(key)
+        if known is None:
+            known = spec.__dict__[key] = {}
+        if args in known:
+            return known[args]
+        if len(known) >= REMEMBERED:
+            known.clear()
+        found = known[args] = function(spec, *args)
+        return found
+
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +112,10 @@ class NetSpec:
     def __post_init__(self) -> None:
         known = {i.name for i in self.inputs}
         if not self.inputs or len(known) != len(self.inputs):
-            raise ValueError(f"a network needs one or more inputs with different names, got {[i.name for i in self.inputs]}")
+            names = [i.name for i in self.inputs]
+            raise ValueError(f"a network needs one or more inputs with different names, got {names}")
         for one in self.inputs:
+            _check_name(one.name)
             if one.channels < 1:
                 raise ValueError(f"input {one.name!r} needs at least one channel, got {one.channels}")
         for layer in self.layers:
@@ -93,8 +130,15 @@ class NetSpec:
         stored = self.__dict__.get("_hash")
         if stored is None:
             stored = hash((self.inputs, self.layers, self.outputs))
-            object.__setattr__(self, "_hash", stored)
+            self.__dict__["_hash"] = stored
         return int(stored)
+
+    @classmethod
+    def unchecked(cls, inputs: tuple[Input, ...], layers: tuple[Layer, ...], outputs: tuple[str, ...]) -> NetSpec:
+        """A spec that is known to be sound, without the checks: for rewrites of sound ones."""
+        spec = object.__new__(cls)
+        spec.__dict__.update(inputs=inputs, layers=layers, outputs=outputs)
+        return spec
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if not key.startswith("_")}
@@ -110,7 +154,7 @@ class NetSpec:
             from falconet.graph.files import spec_to_text
 
             stored = hashlib.sha256(spec_to_text(self).encode()).hexdigest()
-            object.__setattr__(self, "_digest", stored)
+            self.__dict__["_digest"] = stored
         return str(stored)
 
     @property
@@ -120,31 +164,59 @@ class NetSpec:
 
 
 def _check_layer(layer: Layer, known: set[str]) -> None:
-    for part in layer.name.split("."):
-        usable = part.isidentifier() or part.isdigit()
-        if not usable or keyword.iskeyword(part) or part in RESERVED or part.startswith("_"):
-            raise ValueError(f"layer name {layer.name!r}: {part!r} cannot name a layer (letters, digits, _; not a word that torch modules use)")
+    _check_name(layer.name)
+    if layer.weights:
+        _check_name(layer.weights)
     if layer.name in known:
         raise ValueError(f"layer name {layer.name!r} is used twice")
-    unknown = [name for name in layer.inputs if name not in known]
-    if unknown:
-        raise ValueError(f"layer {layer.name!r} reads {unknown}, which no earlier layer or input is called")
-    needed = len(layer.op.inputs) if isinstance(layer.op, NetSpec) else layer.op.num_inputs
+    for name in layer.inputs:
+        if name not in known:
+            raise ValueError(f"layer {layer.name!r} reads {name!r}, which no earlier layer or input is called")
+    op = layer.op
+    needed = len(op.inputs) if isinstance(op, NetSpec) else op.num_inputs
     if not layer.inputs or (needed is not None and len(layer.inputs) != needed):
-        raise ValueError(f"layer {layer.name!r} ({type(layer.op).__name__}) takes {needed or 'one or more'} inputs, got {len(layer.inputs)}")
-    if isinstance(layer.op, NetSpec) and len(layer.op.outputs) != 1:
-        raise ValueError(f"layer {layer.name!r}: a nested network must have one output, it has {len(layer.op.outputs)}")
+        wanted = needed or "one or more"
+        raise ValueError(f"layer {layer.name!r} ({type(op).__name__}) takes {wanted} inputs, got {len(layer.inputs)}")
+    if isinstance(op, NetSpec):
+        try:
+            _check_block(op, layer.training_only)
+        except ValueError as error:
+            raise ValueError(f"layer {layer.name!r}: {error}") from None
+
+
+@remembered
+def _check_block(block: NetSpec, training_only: bool) -> None:
+    """A block has one output; what exists only in training must be left out alike whether nested or flat."""
+    if len(block.outputs) != 1:
+        raise ValueError(f"a nested network must have one output, it has {len(block.outputs)}")
+    if training_only and len(block.inputs) > 1:
+        raise ValueError("a block that exists only in training must have one input")
+    if any(inner.training_only and inner.name == block.outputs[0] for inner in block.layers):
+        raise ValueError("the output of its block exists only in training; mark the layer that holds the block instead")
 
 
 @lru_cache(maxsize=65536)
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or len(name) > MAX_NAME:
+        raise ValueError(f"a name must be text of at most {MAX_NAME} characters, got {str(name)[:40]!r}")
+    for part in name.split("."):
+        usable = part.isidentifier() or part.isdigit()
+        if not usable or keyword.iskeyword(part) or part in RESERVED or part.startswith("_"):
+            raise ValueError(
+                f"name {name!r}: {part!r} cannot name a layer or input "
+                "(letters, digits, _; not a word that torch modules use)"
+            )
+
+
+@remembered
 def infer_parts(spec: NetSpec, inputs: tuple[Parts, ...]) -> dict[str, Parts]:
     """The channels, in parts, of every input and layer of `spec` when fed `inputs`. Treat the result as read-only."""
     found = {i.name: parts for i, parts in zip(spec.inputs, inputs, strict=True)}
     for i in spec.inputs:
-        if sum(count for _, count in found[i.name]) != i.channels:
+        if total(found[i.name]) != i.channels:
             raise ValueError(f"input {i.name!r} was built for {i.channels} channels, gets {found[i.name]}")
     for layer in spec.layers:
-        xs = tuple(found[name] for name in layer.inputs)
+        xs = tuple([found[name] for name in layer.inputs])
         try:
             if isinstance(layer.op, NetSpec):
                 found[layer.name] = infer_parts(layer.op, xs)[layer.op.outputs[0]]
@@ -155,7 +227,7 @@ def infer_parts(spec: NetSpec, inputs: tuple[Parts, ...]) -> dict[str, Parts]:
     return found
 
 
-@lru_cache(maxsize=65536)
+@remembered
 def infer_shapes(spec: NetSpec, inputs: tuple[Shape, ...]) -> dict[str, Shape]:
     """The shape of every input and layer of `spec` when fed `inputs`. Treat the result as read-only."""
     parts = infer_parts(spec, tuple(shape.parts for shape in inputs))
@@ -182,7 +254,7 @@ def input_shapes(spec: NetSpec, *sizes: Size) -> tuple[Shape, ...]:
     return tuple(Shape(plain(i.channels), *size) for i, size in zip(spec.inputs, sizes, strict=True))
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def flatten(spec: NetSpec) -> NetSpec:
     """The same network without nesting, under dotted names: layer `dw` of block `b3` is called `b3.dw`."""
     if spec.is_flat:
@@ -217,9 +289,7 @@ class Draft:
         self._inputs = tuple(Input(name, count) for name, count in channels.items())
         self._layers: list[Layer] = []
 
-    def layer(
-        self, name: str, op: Op | NetSpec, *inputs: str, weights: str = "", training_only: bool = False
-    ) -> str:
+    def layer(self, name: str, op: Op | NetSpec, *inputs: str, weights: str = "", training_only: bool = False) -> str:
         """Add a layer and return its name."""
         self._layers.append(Layer(name, op, inputs, weights, training_only))
         return name

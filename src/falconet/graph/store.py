@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
-from falconet.graph.files import layer_from_json, layer_to_json
+from falconet.graph.files import keyed, layer_from_json, layer_to_json, listed, whole, word
 from falconet.graph.ops import Op
 from falconet.graph.shape import Parts, Weight, plain
-from falconet.graph.spec import Layer, NetSpec, infer_parts
+from falconet.graph.spec import Layer, NetSpec, infer_parts, remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,11 @@ class Slot:
     op: Op
     inputs: tuple[Parts, ...]
 
+    @property
+    def weights(self) -> dict[str, Weight]:
+        """Its weight tensors by name."""
+        return self.op.weights(*self.inputs)
+
 
 @dataclass(frozen=True)
 class Store:
@@ -27,9 +32,16 @@ class Store:
 
     slots: Mapping[str, Slot]
 
+    def __post_init__(self) -> None:
+        for name in self.slots:
+            path = name.split(".")
+            for around in (".".join(path[:end]) for end in range(1, len(path))):
+                if around in self.slots:
+                    raise ValueError(f"weights {name!r} lie inside {around!r}, which holds weights itself")
+
     @cached_property
     def _weights(self) -> dict[str, dict[str, Weight]]:
-        return {name: slot.op.weights(*slot.inputs) for name, slot in self.slots.items()}
+        return {name: slot.weights for name, slot in self.slots.items()}
 
     def weights(self, slot: str, layer: str) -> dict[str, Weight]:
         """The weights that `slot` holds. Raises ValueError, naming `layer`, when there is no such slot."""
@@ -52,14 +64,16 @@ class Store:
         ]
 
     @staticmethod
-    def from_json(data: list[dict[str, Any]]) -> Store:
+    def from_json(data: object) -> Store:
         """The store that `to_json` wrote. Raises ValueError when it is none."""
         slots = {}
-        for one in data:
-            op = layer_from_json(one).op
-            assert isinstance(op, Op)
-            parts = tuple(tuple((str(label), int(count)) for label, count in x) for x in one["parts"])
-            slots[str(one["name"])] = Slot(op, parts)
+        for one in listed(data, "the shared weights"):
+            rest = dict(keyed(one, "shared weights", ("name", "op", "inputs", "parts")))
+            inputs = tuple(_parts_from_json(x) for x in listed(rest.pop("parts"), "parts"))
+            layer = layer_from_json(rest)
+            assert isinstance(layer.op, Op)
+            layer.op.parts(*inputs)  # refuses channels that do not fit
+            slots[layer.name] = Slot(layer.op, inputs)
         return Store(slots)
 
 
@@ -101,12 +115,12 @@ class Gathering:
 def _slots(layer: Layer, inputs: tuple[Parts, ...]) -> dict[str, Slot]:
     """The slots of one layer by full name: its own, or those of the block that it holds."""
     if isinstance(layer.op, NetSpec):
-        return {f"{layer.slot}.{name}": slot for name, slot in _block_slots(layer.op, inputs).items()}
+        return {f"{layer.slot}.{name}": slot for name, slot in block_slots(layer.op, inputs).items()}
     return {layer.slot: Slot(layer.op, inputs)} if layer.op.weights(*inputs) else {}
 
 
-@lru_cache(maxsize=65536)
-def _block_slots(spec: NetSpec, inputs: tuple[Parts, ...]) -> dict[str, Slot]:
+@remembered
+def block_slots(spec: NetSpec, inputs: tuple[Parts, ...]) -> dict[str, Slot]:
     """The slots of a block fed `inputs`, by the names of its own layers. Treat the result as read-only."""
     parts = infer_parts(spec, inputs)
     found: dict[str, Slot] = {}
@@ -114,6 +128,14 @@ def _block_slots(spec: NetSpec, inputs: tuple[Parts, ...]) -> dict[str, Slot]:
         for name, slot in _slots(layer, tuple(parts[one] for one in layer.inputs)).items():
             found[name] = _merge_slots(name, found[name], slot) if name in found else slot
     return found
+
+
+def _parts_from_json(data: object) -> Parts:
+    found = []
+    for one in listed(data, "parts"):
+        label, count = listed(one, "a part", 2)
+        found.append((word(label, "a part's label"), whole(count, "a part's channels")))
+    return tuple(found)
 
 
 def _merge_slots(name: str, a: Slot, b: Slot) -> Slot:

@@ -28,7 +28,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from random import Random
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast
@@ -303,6 +303,7 @@ def _extreme(space: Space, base: Mapping[str, Option] | None, end: int) -> Arch:
     return _replay(space, lambda name, options: options[end] if is_ordered(options) else keep(name, options))[0].arch
 
 
+@lru_cache(maxsize=4096)
 def _check_options(name: str, options: tuple[Option, ...]) -> None:
     if not isinstance(name, str) or not name:
         raise UserError(f"a decision's name must be a non-empty string, not {name!r}")

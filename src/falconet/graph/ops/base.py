@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from fractions import Fraction
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from falconet.graph.shape import Parts, Shape, Size, Weight
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+Reach: TypeAlias = tuple[Fraction | int, Fraction | int, Fraction | int]
+"""(first, last, step): output pixel p depends on input pixels p*step + first to p*step + last, in each axis."""
 
 
 class Op:
@@ -48,9 +53,17 @@ class Op:
         """What it computes: `w` by the names of `weights`, tensors (batch, channels, height, width)."""
         raise NotImplementedError(type(self).__name__)
 
-    def reach(self) -> tuple[int, int, int]:
-        """(kernel, stride, upscale) as the receptive field sees it."""
-        return 1, 1, 1
+    def reach(self) -> Reach | None:
+        """Where an output pixel looks; None when it sees the whole picture."""
+        return 0, 0, 1
+
+
+def at_least(op: Op, low: int, *names: str) -> None:
+    """Refuse `op` when one of its settings is below `low`."""
+    for name in names:
+        value = getattr(op, name)
+        if value is not None and value < low:
+            raise ValueError(f"{type(op).__name__} needs {name} to be at least {low}, got {value}")
 
 
 def same_pad(kernel: int, pad: int | None) -> int:

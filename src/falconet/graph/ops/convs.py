@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from falconet.graph.ops.base import Op, same_pad, window
+from falconet.graph.ops.base import Op, Reach, at_least, same_pad, window
 from falconet.graph.shape import Axis, Parts, Shape, Size, Weight, plain, total
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Conv(Op):
     elastic: ClassVar[frozenset[str]] = frozenset({"out", "kernel"})
 
     def parts(self, *xs: Parts) -> Parts:
-        if self.out < 1 or self.kernel < 1:
-            raise ValueError(f"a convolution needs at least one output channel and a kernel, got {self}")
+        at_least(self, 1, "out", "kernel", "stride", "groups")
+        at_least(self, 0, "pad")
         if total(xs[0]) % self.groups or self.out % self.groups:
             raise ValueError(f"{self.groups} groups must divide {total(xs[0])} input and {self.out} output channels")
         return plain(self.out)
@@ -50,9 +51,11 @@ class Conv(Op):
         return self.kernel**2 * (xs[0].channels // self.groups) * self.out * out.pixels
 
     def weights(self, *xs: Parts) -> dict[str, Weight]:
-        grouped = self.groups > 1
-        rows = Axis(tuple((f"g{g}", self.out // self.groups) for g in range(self.groups))) if grouped else _axis(self.out)
-        columns = _axis(total(xs[0]) // self.groups) if grouped else Axis(xs[0])
+        if self.groups > 1:  # each group keeps its own rows and columns
+            rows = Axis(tuple((f"g{g}", self.out // self.groups) for g in range(self.groups)))
+            columns = _axis(total(xs[0]) // self.groups)
+        else:
+            rows, columns = _axis(self.out), Axis(xs[0])
         kernel = _kernel(self.kernel)
         found = {"weight": Weight((rows, columns, kernel, kernel))}
         if self.bias:
@@ -63,9 +66,7 @@ class Conv(Op):
         from torch import nn
 
         pad = same_pad(self.kernel, self.pad)
-        return nn.Conv2d(
-            total(xs[0]), self.out, self.kernel, self.stride, pad, groups=self.groups, bias=self.bias
-        )
+        return nn.Conv2d(total(xs[0]), self.out, self.kernel, self.stride, pad, groups=self.groups, bias=self.bias)
 
     def run(self, w: Mapping[str, Tensor], xs: tuple[Tensor, ...], training: bool) -> Tensor:
         from torch.nn import functional
@@ -73,8 +74,9 @@ class Conv(Op):
         pad = same_pad(self.kernel, self.pad)
         return functional.conv2d(xs[0], w["weight"], w.get("bias"), self.stride, pad, 1, self.groups)
 
-    def reach(self) -> tuple[int, int, int]:
-        return self.kernel, self.stride, 1
+    def reach(self) -> Reach:
+        pad = same_pad(self.kernel, self.pad)
+        return -pad, self.kernel - 1 - pad, self.stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class DepthwiseConv(Op):
     elastic: ClassVar[frozenset[str]] = frozenset({"kernel"})
 
     def parts(self, *xs: Parts) -> Parts:
+        at_least(self, 1, "kernel", "stride")
+        at_least(self, 0, "pad")
         return xs[0]
 
     def size(self, *sizes: Size) -> Size:
@@ -115,8 +119,9 @@ class DepthwiseConv(Op):
         pad = same_pad(self.kernel, self.pad)
         return functional.conv2d(xs[0], w["weight"], w.get("bias"), self.stride, pad, 1, w["weight"].shape[0])
 
-    def reach(self) -> tuple[int, int, int]:
-        return self.kernel, self.stride, 1
+    def reach(self) -> Reach:
+        pad = same_pad(self.kernel, self.pad)
+        return -pad, self.kernel - 1 - pad, self.stride
 
 
 EDGE_KERNELS: dict[str, tuple[tuple[float, ...], ...]] = {
@@ -164,8 +169,8 @@ class EdgeConv(Op):
 
         return functional.conv2d(xs[0], self.kernel(w), w["bias"], 1, 0, 1, w["bias"].shape[0])
 
-    def reach(self) -> tuple[int, int, int]:
-        return 3, 1, 1
+    def reach(self) -> Reach:
+        return 0, 2, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +186,16 @@ class TransposedConv(Op):
     elastic: ClassVar[frozenset[str]] = frozenset({"out", "kernel"})
 
     def parts(self, *xs: Parts) -> Parts:
-        if self.out < 1:
-            raise ValueError(f"a transposed convolution needs at least one output channel, got {self.out}")
+        at_least(self, 1, "out", "kernel", "stride")
+        at_least(self, 0, "pad", "output_pad")
+        if self.output_pad >= self.stride:
+            raise ValueError(f"output_pad must be smaller than the stride, {self.stride}; got {self.output_pad}")
         return plain(self.out)
 
     def size(self, *sizes: Size) -> Size:
         height, width = ((n - 1) * self.stride - 2 * self.pad + self.kernel + self.output_pad for n in sizes[0])
+        if height < 1 or width < 1:
+            raise ValueError(f"nothing is left of {sizes[0][0]}x{sizes[0][1]} pixels with padding {self.pad}")
         return height, width
 
     def macs(self, xs: tuple[Shape, ...], out: Shape) -> int:
@@ -209,12 +218,11 @@ class TransposedConv(Op):
     def run(self, w: Mapping[str, Tensor], xs: tuple[Tensor, ...], training: bool) -> Tensor:
         from torch.nn import functional
 
-        return functional.conv_transpose2d(
-            xs[0], w["weight"], w.get("bias"), self.stride, self.pad, self.output_pad
-        )
+        return functional.conv_transpose2d(xs[0], w["weight"], w.get("bias"), self.stride, self.pad, self.output_pad)
 
-    def reach(self) -> tuple[int, int, int]:
-        return -(-self.kernel // self.stride) + 1, 1, self.stride
+    def reach(self) -> Reach:
+        first, last = Fraction(self.pad - self.kernel + 1, self.stride), Fraction(self.pad, self.stride)
+        return first, last, Fraction(1, self.stride)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +234,13 @@ class Linear(Op):
     elastic: ClassVar[frozenset[str]] = frozenset({"out"})
 
     def parts(self, *xs: Parts) -> Parts:
+        at_least(self, 1, "out")
         return plain(self.out)
 
     def size(self, *sizes: Size) -> Size:
         if sizes[0] != (1, 1):
-            raise ValueError(f"a linear layer needs a flat tensor, got {sizes[0][0]}x{sizes[0][1]}: put Flatten before it")
+            came = f"{sizes[0][0]}x{sizes[0][1]}"
+            raise ValueError(f"a linear layer needs a flat tensor, got {came}: put Flatten before it")
         return sizes[0]
 
     def macs(self, xs: tuple[Shape, ...], out: Shape) -> int:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from falconet.graph.ops.base import Op, same_pad, window
+from falconet.graph.ops.base import Op, Reach, at_least, same_pad, window
 from falconet.graph.shape import Parts, Size, plain, total
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Tensors = tuple["Tensor", ...]
+MOST_PARTS = 4096
+MOST_CHANNELS = 10_000_000
+
+
+def grown(channels: int) -> Parts:
+    """Plain parts, unless there would be absurdly many channels (a few lines of a file can ask for that)."""
+    if channels > MOST_CHANNELS:
+        raise ValueError(f"a tensor may have at most {MOST_CHANNELS:,} channels")
+    return plain(channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +39,16 @@ class Concat(Op):
     def parts(self, *xs: Parts) -> Parts:
         if len(xs) != len(self.keys) or len(set(self.keys)) != len(self.keys):
             raise ValueError(f"Concat needs one different key for each input, got {self.keys} for {len(xs)} inputs")
-        return tuple(
+        if not all(self.keys) or any("." in key for key in self.keys):
+            raise ValueError(f"the keys of a Concat must be words without dots, got {self.keys}")
+        found = tuple(
             (f"{key}.{label}" if label else key, count)
             for key, x in zip(self.keys, xs, strict=True)
             for label, count in x
         )
+        if len(found) > MOST_PARTS:
+            raise ValueError(f"a tensor may have at most {MOST_PARTS} labelled parts, Concat makes {len(found)}")
+        return found
 
     def size(self, *sizes: Size) -> Size:
         if len(set(sizes)) > 1:
@@ -69,6 +84,7 @@ class Shuffle(Op):
     groups: int = 2
 
     def parts(self, *xs: Parts) -> Parts:
+        at_least(self, 1, "groups")
         if total(xs[0]) % self.groups:
             raise ValueError(f"{self.groups} groups must divide {total(xs[0])} channels")
         return plain(total(xs[0]))
@@ -86,9 +102,11 @@ class PixelShuffle(Op):
     factor: int = 2
 
     def parts(self, *xs: Parts) -> Parts:
-        if total(xs[0]) % self.factor**2:
-            raise ValueError(f"PixelShuffle({self.factor}) needs a multiple of {self.factor**2} channels, got {total(xs[0])}")
-        return plain(total(xs[0]) // self.factor**2)
+        at_least(self, 1, "factor")
+        channels, square = total(xs[0]), self.factor**2
+        if channels % square:
+            raise ValueError(f"PixelShuffle({self.factor}) needs a multiple of {square} channels, got {channels}")
+        return plain(channels // square)
 
     def size(self, *sizes: Size) -> Size:
         return sizes[0][0] * self.factor, sizes[0][1] * self.factor
@@ -98,8 +116,8 @@ class PixelShuffle(Op):
 
         return functional.pixel_shuffle(xs[0], self.factor)
 
-    def reach(self) -> tuple[int, int, int]:
-        return 1, 1, self.factor
+    def reach(self) -> Reach:
+        return Fraction(1, self.factor) - 1, 0, Fraction(1, self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +127,8 @@ class PixelUnshuffle(Op):
     factor: int = 2
 
     def parts(self, *xs: Parts) -> Parts:
-        return plain(total(xs[0]) * self.factor**2)
+        at_least(self, 1, "factor")
+        return grown(total(xs[0]) * self.factor**2)
 
     def size(self, *sizes: Size) -> Size:
         if sizes[0][0] % self.factor or sizes[0][1] % self.factor:
@@ -121,8 +140,8 @@ class PixelUnshuffle(Op):
 
         return functional.pixel_unshuffle(xs[0], self.factor)
 
-    def reach(self) -> tuple[int, int, int]:
-        return self.factor, self.factor, 1
+    def reach(self) -> Reach:
+        return 0, self.factor - 1, self.factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +151,8 @@ class Repeat(Op):
     times: int
 
     def parts(self, *xs: Parts) -> Parts:
-        return plain(total(xs[0]) * self.times)
+        at_least(self, 1, "times")
+        return grown(total(xs[0]) * self.times)
 
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
         x = xs[0]
@@ -148,6 +168,10 @@ class Resize(Op):
     factor: int = 2
     mode: Literal["nearest", "bilinear", "bicubic"] = "nearest"
 
+    def parts(self, *xs: Parts) -> Parts:
+        at_least(self, 1, "factor")
+        return xs[0]
+
     def size(self, *sizes: Size) -> Size:
         return sizes[0][0] * self.factor, sizes[0][1] * self.factor
 
@@ -157,8 +181,12 @@ class Resize(Op):
         corners = None if self.mode == "nearest" else False
         return functional.interpolate(xs[0], scale_factor=float(self.factor), mode=self.mode, align_corners=corners)
 
-    def reach(self) -> tuple[int, int, int]:
-        return {"nearest": 1, "bilinear": 3, "bicubic": 5}[self.mode], 1, self.factor
+    def reach(self) -> Reach:
+        step = Fraction(1, self.factor)
+        if self.mode == "nearest":
+            return step - 1, 0, step
+        near = {"bilinear": 1, "bicubic": 2}[self.mode]  # neighbours on each side of (p + 1/2) * step - 1/2
+        return (step - 1) / 2 - near, (step - 1) / 2 + near, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +198,9 @@ class MaxPool(Op):
     pad: int | None = None
     ceil: bool = False
 
+    def parts(self, *xs: Parts) -> Parts:
+        return _pooled(self, xs[0], self.kernel, same_pad(self.kernel, self.pad))
+
     def size(self, *sizes: Size) -> Size:
         return pool_size(sizes[0], self.kernel, self.stride, same_pad(self.kernel, self.pad), self.ceil)
 
@@ -179,8 +210,9 @@ class MaxPool(Op):
         pad = same_pad(self.kernel, self.pad)
         return functional.max_pool2d(xs[0], self.kernel, self.stride, pad, ceil_mode=self.ceil)
 
-    def reach(self) -> tuple[int, int, int]:
-        return self.kernel, self.stride, 1
+    def reach(self) -> Reach:
+        pad = same_pad(self.kernel, self.pad)
+        return -pad, self.kernel - 1 - pad, self.stride
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +224,9 @@ class AvgPool(Op):
     pad: int = 0
     ceil: bool = False
 
+    def parts(self, *xs: Parts) -> Parts:
+        return _pooled(self, xs[0], self.kernel, self.pad)
+
     def size(self, *sizes: Size) -> Size:
         return pool_size(sizes[0], self.kernel, self.stride, self.pad, self.ceil)
 
@@ -200,18 +235,29 @@ class AvgPool(Op):
 
         return functional.avg_pool2d(xs[0], self.kernel, self.stride, self.pad, self.ceil, count_include_pad=False)
 
-    def reach(self) -> tuple[int, int, int]:
-        return self.kernel, self.stride, 1
+    def reach(self) -> Reach:
+        pad = same_pad(self.kernel, self.pad)
+        return -pad, self.kernel - 1 - pad, self.stride
+
+
+def _pooled(op: Op, x: Parts, kernel: int, pad: int) -> Parts:
+    at_least(op, 1, "kernel", "stride")
+    at_least(op, 0, "pad")
+    if 2 * pad > kernel:
+        raise ValueError(f"{type(op).__name__} takes padding up to half its kernel of {kernel}, got {pad}")
+    return x
 
 
 def pool_size(size: Size, kernel: int, stride: int, pad: int, ceil: bool) -> Size:
-    """Height and width after pooling; a window that would start in the padding on the right is left out, as in torch."""
+    """Height and width after pooling; as in torch, no window starts in the padding on the right."""
     if not ceil:
         return window(size, kernel, stride, pad)
     sides = []
     for n in size:
         side = -(-(n + 2 * pad - kernel) // stride) + 1
         sides.append(side - 1 if (side - 1) * stride >= n + pad else side)
+    if min(sides) < 1:
+        raise ValueError(f"a {kernel}x{kernel} window does not fit into {size[0]}x{size[1]} pixels with padding {pad}")
     return sides[0], sides[1]
 
 
@@ -225,6 +271,9 @@ class GlobalAvgPool(Op):
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
         return xs[0].mean((2, 3), keepdim=True)
 
+    def reach(self) -> None:
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Flatten(Op):
@@ -233,7 +282,8 @@ class Flatten(Op):
     pixels: int = 1
 
     def parts(self, *xs: Parts) -> Parts:
-        return xs[0] if self.pixels == 1 else plain(total(xs[0]) * self.pixels)
+        at_least(self, 1, "pixels")
+        return xs[0] if self.pixels == 1 else grown(total(xs[0]) * self.pixels)
 
     def size(self, *sizes: Size) -> Size:
         if sizes[0][0] * sizes[0][1] != self.pixels:
@@ -242,3 +292,6 @@ class Flatten(Op):
 
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
         return xs[0].flatten(1)
+
+    def reach(self) -> None:
+        return None

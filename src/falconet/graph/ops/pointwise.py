@@ -90,6 +90,11 @@ class Clip(Op):
     low: float = 0.0
     high: float = 1.0
 
+    def parts(self, *xs: Parts) -> Parts:
+        if not self.low < self.high:
+            raise ValueError(f"Clip needs low to be below high, got {self.low} and {self.high}")
+        return xs[0]
+
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
         return xs[0].clamp(self.low, self.high)
 
@@ -108,6 +113,11 @@ class Dropout(Op):
 
     rate: float = 0.1
 
+    def parts(self, *xs: Parts) -> Parts:
+        if not 0 <= self.rate < 1:
+            raise ValueError(f"Dropout needs a rate from 0 up to 1, got {self.rate}")
+        return xs[0]
+
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
         from torch.nn import functional
 
@@ -120,6 +130,11 @@ class BatchNorm(Op):
 
     epsilon: float = 1e-5
     momentum: float = 0.1
+
+    def parts(self, *xs: Parts) -> Parts:
+        if not (self.epsilon > 0 and 0 <= self.momentum <= 1):
+            raise ValueError(f"BatchNorm needs a positive epsilon and a momentum from 0 to 1, got {self}")
+        return xs[0]
 
     def weights(self, *xs: Parts) -> dict[str, Weight]:
         axis = (Axis(xs[0]),)
