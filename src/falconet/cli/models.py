@@ -67,20 +67,24 @@ def evaluate(
 
 def enhance(photos: Photos, model: Model = None, out: OutFolder = None) -> None:
     """Enhance photos with a trained model. Nothing is ever overwritten: a taken name gets -2, -3 and so on."""
-    from falconet.cli.targets import enhancer
+    from falconet.deploy import DEFAULT_MODEL, load_model
+    from falconet.run.progress import shown
     from falconet.tasks.images import read_picture, write_picture
 
-    improve, suffix = enhancer(model)
+    trained = load_model(model or DEFAULT_MODEL)
+    suffix = f"-x{scale}" if (scale := getattr(trained.task, "scale", None)) else f"-{trained.name}"
     failures: list[str] = []
-    for photo in photos:
-        try:
-            picture = read_picture(photo)
-            for note in picture.notes:
-                remark(f"{photo}: {note}")
-            better = improve(picture)
-        except UserError as error:
-            failures.append(str(error))
-            continue
-        print(write_picture(better, (out or photo.parent) / f"{photo.stem}{suffix}{photo.suffix}"))
+    with shown() as progress:
+        for photo in photos:
+            try:
+                picture = read_picture(photo)
+                for note in picture.notes:
+                    progress.say(f"{photo}: {note}")
+                with progress.task(photo.name, total=100) as percent:
+                    better = trained.enhance(picture, lambda done, tiles: percent(100 * done // tiles))
+            except UserError as error:
+                failures.append(str(error))
+                continue
+            print(write_picture(better, (out or photo.parent) / f"{photo.stem}{suffix}{photo.suffix}"))
     if failures:
         raise UserError("\n".join(failures))

@@ -35,14 +35,15 @@ def init(
 
 def plan(recipe: RecipeFile, settings: Settings = None, space: SpaceFile = None, as_json: AsJson = False) -> None:
     """Say what a recipe would do, before any training: the space, its costs, the budget, the time."""
-    from falconet.run.plan import describe, make_plan
+    from falconet.run import pipeline
+    from falconet.run.plan import describe
     from falconet.run.progress import shown
 
     loaded = _load(recipe, settings, space)
     with shown() as progress:
-        planned = make_plan(loaded, progress)
+        planned = pipeline.plan(loaded, progress)
     if as_json:
-        print_json(planned.to_json())
+        print_json(planned.model_dump(mode="json"))
     else:
         print("\n".join(describe(loaded, planned)))
 
@@ -65,16 +66,15 @@ def run(
     refuse_existing(folder)
     loaded = _load(recipe, settings, space)
     if dry_run:
-        from falconet.run.plan import describe, make_plan
+        from falconet.run.plan import describe
         from falconet.run.recipe import dump
 
         print(dump(loaded))
         with shown() as progress:
-            print("\n".join(describe(loaded, make_plan(loaded, progress))))
+            print("\n".join(describe(loaded, pipeline.plan(loaded, progress))))
         return
     with shown() as progress:
-        pipeline.begin(loaded, folder, progress)
-        _finish(folder, lambda: pipeline.resume(folder, progress))
+        _finish(folder, lambda: pipeline.run(loaded, folder, progress))
 
 
 def search(folder: RunFolder, settings: Settings = None) -> None:
@@ -83,8 +83,7 @@ def search(folder: RunFolder, settings: Settings = None) -> None:
     from falconet.run.progress import shown
 
     with shown() as progress:
-        pipeline.add_search(folder, settings or [], progress)
-        _finish(folder, lambda: pipeline.resume(folder, progress))
+        _finish(folder, lambda: pipeline.search(folder, settings or [], progress))
 
 
 def resume(folder: RunFolder) -> None:

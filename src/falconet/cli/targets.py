@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from falconet.errors import UserError
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
     from falconet.tasks import Run, Task
-    from falconet.tasks.images import Picture
 
 DEFAULT_OUTPUT = (1280, 720)
 
@@ -118,31 +116,7 @@ def _task(name: str, scale: int | None, colour: str | None = None) -> Task:
 
 def _onnx_file(path: Path, task_name: str, scale: int | None) -> tuple[Run, Task]:
     """An ONNX file run by ONNX Runtime with one thread; its input's channels say whether it is for luma or RGB."""
-    if not path.is_file():
-        raise UserError(f"there is no file {path}")
-    import onnxruntime
-    import torch
+    from falconet.deploy import run_onnx
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  (onnxruntime's errors have no common class)
-        raise UserError(f"{path} cannot be run by ONNX Runtime: {str(error).splitlines()[0]}") from None
-    given = session.get_inputs()
-
-    def run(inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        feeds = {one.name: tensor.contiguous().numpy() for one, tensor in zip(given, inputs, strict=True)}
-        return torch.from_numpy(session.run(None, feeds)[0])
-
-    colour = {1: "luma", 3: "rgb"}.get(given[0].shape[1])
-    return run, _task(task_name, scale, colour)
-
-
-def enhancer(model_name: str | None) -> tuple[Callable[[Picture], Picture], str]:
-    """What enhances one picture, and what to add to its file's name."""
-    from falconet.deploy import DEFAULT_MODEL, load_model
-
-    model = load_model(model_name or DEFAULT_MODEL)
-    scale = getattr(model.task, "scale", None)
-    return lambda picture: model.task.enhance(model.run, picture), f"-x{scale}" if scale else f"-{model.name}"
+    run = run_onnx(path)
+    return run, _task(task_name, scale, {1: "luma", 3: "rgb"}.get(run.inputs[0].channels))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from falconet.errors import UserError
-from falconet.files import write_json
 from falconet.run.recipe import Recipe
 from falconet.run.record import Json, Record, read_json
 
@@ -20,22 +18,12 @@ DATA_FILE = "data.json"
 
 
 def read_pictures(record: Record, recipe: Recipe) -> Dataset:
-    """The pictures of the recipe's folders. The first time data.json is written, later they must agree with it.
-
-    Raises UserError when there are none, or when they are not those that the run began with.
-    """
-    return checked_pictures(record.folder, recipe.task.read(recipe.data, recipe.seed))
-
-
-def checked_pictures(folder: Path, dataset: Dataset) -> Dataset:
-    """The dataset itself, once data.json agrees with it."""
-    facts = data_facts(dataset)
-    known = read_json(folder / DATA_FILE)
-    if known is None:
-        write_json(folder / DATA_FILE, facts)
-    elif known["digest"] != facts["digest"]:
+    """The pictures of the recipe's folders. Raises UserError when they are not those that the run began with."""
+    dataset = recipe.task.read(recipe.data, recipe.seed)
+    facts, known = data_facts(dataset), read_json(record.path(DATA_FILE)) or {}
+    if known.get("digest") != facts["digest"]:
         raise UserError(
-            f"the pictures have changed since {folder} was begun{_difference(known, facts)}; "
+            f"the pictures have changed since {record.folder} was begun{_difference(known, facts)}; "
             "put them back, or start another run"
         )
     return dataset
@@ -76,7 +64,7 @@ def _difference(known: dict[str, Json], facts: dict[str, Json]) -> str:
 def _names(facts: dict[str, Json]) -> set[str]:
     found: set[str] = set()
     for key in ("train", "validation"):
-        listed = facts[key]
-        assert isinstance(listed, list)
+        listed = facts.get(key)
+        assert isinstance(listed, list), f"{DATA_FILE} holds no list of {key} pictures"
         found.update(str(name) for name in listed)
     return found

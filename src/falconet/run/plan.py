@@ -80,7 +80,11 @@ class Plan(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write plan.json."""
-        write_text(path, self.model_dump_json(indent=2) + "\n")
+        write_text(path, self.text())
+
+    def text(self) -> str:
+        """The text of plan.json."""
+        return self.model_dump_json(indent=2) + "\n"
 
     @staticmethod
     def read(path: Path) -> Plan:

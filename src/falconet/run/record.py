@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from falconet.errors import UserError
-from falconet.files import append_line, write_bytes, write_json, write_text
+from falconet.files import append_line, write_bytes, write_json
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -137,20 +137,18 @@ class Clock:
         write_json(self._path, {"done": self.done, "starts": self.starts, **minutes, "facts": dict(self._facts)})
 
 
-def create(folder: Path, recipe: str, extra: Mapping[str, bytes] | None = None) -> None:
-    """Make a new run folder that holds the recipe, the environment and any extra files (a user's space.py).
+def create(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make a new run folder that holds the files and the environment.
 
     Raises UserError when there is something at that path already: a run is never written over.
     """
     refuse_existing(folder)
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
     try:
-        write_text(beside / "recipe.yaml", recipe)
-        write_json(beside / "environment.json", environment())
-        for name, content in (extra or {}).items():
+        for name, content in files.items():
             write_bytes(beside / name, content)
+        write_json(beside / "environment.json", environment())
         beside.rename(folder)
     except OSError:
         refuse_existing(folder)
@@ -212,6 +210,11 @@ def _hold(lock: IO[str], folder: Path) -> None:
     lock.truncate()
     lock.write(str(os.getpid()))
     lock.flush()
+
+
+def to_json(value: Json) -> str:
+    """The text of a JSON file."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Json] | None:

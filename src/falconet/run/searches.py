@@ -16,8 +16,10 @@ from pathlib import Path
 from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.files import write_text
+from falconet.run.plan import Plan
 from falconet.run.reading import Problems, read_yaml, with_override
 from falconet.run.recipe import Recipe, changed, from_tree, to_yaml, tree_of, with_sections
+from falconet.run.settings import SpaceFile
 from falconet.run.wanted import wanted
 
 FIRST = "search-1"
@@ -62,17 +64,33 @@ def searches(folder: Path, recipe: Recipe) -> list[OneSearch]:
     return found
 
 
-def add(folder: Path, recipe: Recipe, overrides: Sequence[str]) -> OneSearch:
-    """Write down a further search; it is done when the run goes on. UserError when it is none, or is there already."""
+def another(folder: Path, recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe of a further search. Raises UserError when it changes what may not change, or is there already."""
     own = changed(recipe, overrides, CHANGEABLE)
-    known = searches(folder, recipe)
-    for other in known:
+    for other in searches(folder, recipe):
         if other.recipe == own:
             raise UserError(f"{folder} has this search already ({other.id}); change a setting: --set budget.macs=2G")
-    target = folder / "searches" / f"search-{len(known) + 1}"
+    return own
+
+
+def add(folder: Path, own: Recipe, plan: Plan) -> OneSearch:
+    """Write a further search down; it is done when the run goes on."""
+    number = 2
+    while (target := folder / "searches" / f"search-{number}").joinpath("recipe.yaml").exists():
+        number += 1
     tree = tree_of(own)
-    write_text(target / "recipe.yaml", to_yaml({name: tree[name] for name in CHANGEABLE}))
+    plan.write(target / "plan.json")
+    write_text(target / "recipe.yaml", to_yaml({name: tree[name] for name in CHANGEABLE}))  # last: now it is there
     return OneSearch(target.name, target, own)
+
+
+def kept_recipe(recipe: Recipe) -> tuple[dict[str, object], dict[str, bytes]]:
+    """The recipe's tree as a run folder holds it, and the user's own files that it needs there."""
+    tree = tree_of(recipe)
+    if not isinstance(recipe.space, SpaceFile):
+        return tree, {}
+    path, name = recipe.space.parts
+    return with_override(tree, ["space", "file"], f"{SPACE_FILE}:{name}"), {SPACE_FILE: path.read_bytes()}
 
 
 def names(all_searches: Sequence[OneSearch], search: OneSearch) -> dict[str, Budget]:

@@ -39,6 +39,11 @@ class Judge:
     latency: LatencyLine
 
 
+def stage_of_search(one: OneSearch) -> str:
+    """The name of the stage that runs the search's own strategy."""
+    return f"{one.id}.{strategy_name(one.recipe)}"
+
+
 def search_twice(record: Record, one: OneSearch, judge: Judge, progress: Progress) -> None:
     """Run the strategy of the search, then its random baseline, unless they are done."""
     _search(record, one, judge, progress, strategy_name(one.recipe), one.recipe.seed)

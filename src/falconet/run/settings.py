@@ -94,9 +94,10 @@ class SpaceFile(BaseModel):
         self._space = load_space(self.file)
 
     @property
-    def path(self) -> Path:
-        """The Python file."""
-        return Path(self.file.rpartition(":")[0] or self.file) if not self.file.endswith(".py") else Path(self.file)
+    def parts(self) -> tuple[Path, str]:
+        """The Python file, and the name of the space in it."""
+        path, colon, name = self.file.rpartition(":")
+        return (Path(path), name) if colon and path.endswith(".py") else (Path(self.file), "space")
 
     def __call__(self, pick: Pick) -> NetSpec:
         """The network that the user's function builds."""

@@ -1,0 +1,316 @@
+"""results.json: every figure of the report, gathered from the files of the run. Running it again changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from falconet.evaluate import Trial
+from falconet.evaluate.paired import paired
+from falconet.report import Results
+from falconet.report.results import (
+    BaselineResult,
+    BestTrial,
+    Comparison,
+    CostPrediction,
+    Hypervolume,
+    Interval,
+    LatencyRow,
+    ModelResult,
+    Parity,
+    PictureExample,
+    PredictedPoint,
+    SearchResult,
+    SetScore,
+    SkippedFile,
+    Stage,
+)
+from falconet.run.choosing import Chosen, own_trials
+from falconet.run.plan import Plan
+from falconet.run.recipe import Recipe
+from falconet.run.record import Record, read_json
+from falconet.run.searches import OneSearch
+from falconet.run.searching import BASELINE as RANDOM
+from falconet.run.shipping import BASELINE
+from falconet.run.training import stage_of
+from falconet.run.wanted import DEFAULT_OUTPUT, is_random, main_cost, objectives, strategy_name
+from falconet.search import hypervolume
+
+Facts = Mapping[str, Any]
+
+
+def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen]]]) -> Results:
+    """The results of a run: what its searches found (search id -> the search and its kept networks), and everything
+    that the stages measured.
+    """
+    first, _ = next(iter(found.values()))
+    recipe, plan = first.recipe, Plan.read(first.folder / "plan.json")
+    latency = _latencies(record, list(found))
+    models = [
+        _model(record, one, chosen, latency) for one, kept in found.values() for chosen in sorted(kept, key=_descending)
+    ]
+    baselines = _baselines(record)
+    at = recipe.budget.at_output or (None if recipe.budget.at_input else DEFAULT_OUTPUT)
+    return Results(
+        run=record.folder.resolve().name,
+        quality=recipe.task.quality,
+        at_output=f"{at[0]}x{at[1]}" if at else "",
+        protocol=recipe.task.protocol,
+        terms=recipe.data.terms,
+        search=first.id,
+        seeds={"run": recipe.seed},
+        stages=_stages(record, plan),
+        models=tuple(models),
+        baselines=baselines,
+        searches=tuple(row for one, _ in found.values() for row in _searches(record, one)),
+        hypervolume=_hypervolume_facts(record, first),
+        comparisons=_comparisons(models, baselines, recipe.task.quality),
+        cost_prediction=_prediction(plan, models),
+        test_skipped=_skipped(record),
+        notes=tuple(_notes(recipe, found)),
+    )
+
+
+def _descending(chosen: Chosen) -> float:
+    """Largest budgets first: the headline speaks of the first model."""
+    return -max(chosen.budget.limits().values(), default=0.0)
+
+
+def _facts(record: Record, stage: str) -> Facts:
+    return record.facts(stage) if record.done(stage) else {}
+
+
+def _model(record: Record, one: OneSearch, chosen: Chosen, latency: Mapping[str, LatencyRow]) -> ModelResult:
+    final, tested = _facts(record, stage_of(chosen)), _facts(record, f"test.{chosen.name}")
+    exported = read_json(record.path("models", chosen.name, "model.json")) or {}
+    examples = _facts(record, f"export.{chosen.name}").get("examples", ())
+    costs = {name: cost.value for name, cost in chosen.trial.costs.items() if cost.how == "counted"}
+    return ModelResult(
+        name=chosen.name,
+        arch=chosen.trial.arch.to_json(),
+        network=chosen.trial.network,
+        budget=chosen.budget.limits(),
+        costs=costs,
+        inherited=chosen.trial.quality,
+        final=final.get("final", {}),
+        weights=final.get("weights", ""),
+        steps=final.get("steps"),
+        core_minutes=final.get("core_minutes"),
+        test=_set_scores(tested),
+        latency=latency.get(chosen.name),
+        parity=_parity(exported),
+        examples=tuple(PictureExample.model_validate(example) for example in examples),
+    )
+
+
+def _parity(exported: Facts) -> tuple[Parity, ...]:
+    return tuple(
+        Parity(
+            target=one["target"],
+            max_error=one["largest"],
+            tolerance=one["tolerance"],
+            num_pictures=one["samples"],
+            sizes=tuple((size[0], size[1]) for size in one["sizes"]),
+        )
+        for one in exported.get("parity", ())
+    )
+
+
+def _set_scores(tested: Facts) -> dict[str, SetScore]:
+    return {
+        title: SetScore(metrics=one["metrics"], num_images=one["num_images"], per_image=one["per_image"])
+        for title, one in tested.get("test", {}).items()
+    }
+
+
+def _latencies(record: Record, search_ids: Sequence[str]) -> dict[str, LatencyRow]:
+    """The latencies of the last measurement there is: only networks that were measured together can be compared."""
+    for search_id in reversed(search_ids):
+        if record.done(f"{search_id}.latency"):
+            return {name: LatencyRow.model_validate(row) for name, row in record.facts(f"{search_id}.latency").items()}
+    return {}
+
+
+def _baselines(record: Record) -> tuple[BaselineResult, ...]:
+    tested = _facts(record, f"test.{BASELINE}")
+    if not tested:
+        return ()
+    return (
+        BaselineResult(
+            name=BASELINE,
+            title=BASELINE,
+            kind="interpolation",
+            origin="no_training",
+            final=tested["validation"],
+            test=_set_scores(tested),
+        ),
+    )
+
+
+def _searches(record: Record, one: OneSearch) -> list[SearchResult]:
+    """A row for the search and one for its random baseline."""
+    rows = []
+    strategy = strategy_name(one.recipe)
+    point = _reference(record, one)
+    for proposer in (strategy,) if is_random(one.recipe) else (strategy, RANDOM):
+        trials = own_trials(record, one, proposer)
+        state = record.state(f"{one.id}.{proposer}")
+        minutes = state.get("wall_minutes")
+        rows.append(
+            SearchResult(
+                id=one.id,
+                strategy=proposer,
+                role="random_baseline" if proposer == RANDOM and proposer != strategy else "search",
+                evaluations=len(trials),
+                planned_evaluations=one.recipe.search.evaluations,
+                seed=trials[0].seed if trials else None,
+                seconds=minutes * 60 if isinstance(minutes, int | float) else None,
+                hypervolume=_volume(trials, one.recipe, point) if point else None,
+                best=_best(trials, one),
+            )
+        )
+    return rows
+
+
+def _best(trials: Sequence[Trial], one: OneSearch) -> tuple[BestTrial, ...]:
+    from falconet.run.choosing import best_within
+    from falconet.run.wanted import wanted
+
+    return tuple(
+        BestTrial(
+            budget=chosen.budget.limits(),
+            quality=chosen.trial.quality[one.recipe.task.quality],
+            network=chosen.trial.network,
+            costs={name: cost.value for name, cost in chosen.trial.costs.items()},
+            trial=chosen.trial.index,
+        )
+        for name, budget in wanted(one.recipe).items()
+        for chosen in best_within(one.recipe, trials, {name: budget})
+    )
+
+
+def _reference(record: Record, one: OneSearch) -> tuple[float, float] | None:
+    """The point hypervolume is counted from, for a search and its baseline: the worst quality and the largest cost of
+    both.
+    """
+    goals = objectives(one.recipe)
+    proposers = {strategy_name(one.recipe), RANDOM}
+    scored = [trial for name in proposers for trial in own_trials(record, one, name) if trial.scores(goals) is not None]
+    if len(goals) != 2 or not scored:
+        return None
+    quality, cost = goals
+    return min(trial.value(quality.name) for trial in scored), max(trial.value(cost.name) for trial in scored)
+
+
+def _volume(trials: Sequence[Trial], recipe: Recipe, reference: tuple[float, float]) -> float:
+    """The hypervolume of some trials, its cost axis in units of the reference cost."""
+    goals = objectives(recipe)
+    scale = reference[1] or 1.0
+    points = [(scores[0], scores[1] / scale) for trial in trials if (scores := trial.scores(goals)) is not None]
+    return hypervolume(points, (reference[0], 1.0), [goal.maximize for goal in goals]) if points else 0.0
+
+
+def _hypervolume_facts(record: Record, first: OneSearch) -> Hypervolume | None:
+    reference = _reference(record, first)
+    if reference is None:
+        return None
+    cost = main_cost(first.recipe)
+    names = tuple(goal.name for goal in objectives(first.recipe))
+    return Hypervolume(objectives=names, reference=reference, unit=f"dB x share of {reference[1]:.4g} {cost}")
+
+
+def _comparisons(
+    models: Sequence[ModelResult], baselines: Sequence[BaselineResult], metric: str
+) -> tuple[Comparison, ...]:
+    """Every model against every baseline, picture by picture on each test set."""
+    found = []
+    for model in models:
+        for base in baselines:
+            for title in model.test.keys() & base.test.keys():
+                ours, other = (
+                    {name: scores[metric] for name, scores in row.test[title].per_image.items()}
+                    for row in (model, base)
+                )
+                if len(ours) < 2 or ours.keys() != other.keys():
+                    continue
+                result = paired(ours, other)
+                found.append(
+                    Comparison(
+                        left=model.name,
+                        right=base.name,
+                        difference=result.mean,
+                        interval=Interval(low=result.low, high=result.high),
+                        metric=metric,
+                        data=title,
+                        num_pairs=len(ours),
+                        num_seeds=1,
+                        about="model_vs_baseline",
+                    )
+                )
+    return tuple(sorted(found, key=lambda one: (one.left, one.right, one.data)))
+
+
+def _per_picture(score: SetScore, metric: str) -> dict[str, float]:
+    return {name: scores[metric] for name, scores in score.per_image.items()}
+
+
+def _prediction(plan: Plan, models: Sequence[ModelResult]) -> CostPrediction:
+    """Networks timed for the plan, each predicted from the others, and the kept ones, predicted before the search."""
+    points = [
+        PredictedPoint(name=one.network[:12], predicted=one.predicted_ms, measured=one.measured_ms)
+        for one in plan.latency.timed
+    ]
+    return CostPrediction(
+        cost="latency_ms",
+        unit="ms",
+        predictor="a line in MACs and values written, fitted to networks of the space that were timed for the plan",
+        points=tuple(points),
+        median_error=plan.latency.median_error,
+    )
+
+
+def _stages(record: Record, plan: Plan) -> tuple[Stage, ...]:
+    """Every stage that began, in the order in which they began."""
+    found = []
+    for path in sorted(record.path("stages").glob("*.json"), key=lambda path: path.stat().st_mtime):
+        state: Facts = read_json(path) or {}
+        name = path.name.removesuffix(".json")
+        key = name.removeprefix("final.").partition("-search-")[0]
+        steps = plan.steps.get(key)
+        planned = plan.minutes.get(key)
+        found.append(
+            Stage(
+                name=name,
+                planned_seconds=planned * 60 if planned is not None else None,
+                seconds=state["wall_minutes"] * 60,
+                planned_steps=steps,
+                steps=state.get("facts", {}).get("steps"),
+                cores=1.0,
+                done=state["done"],
+            )
+        )
+    return tuple(found)
+
+
+def _skipped(record: Record) -> dict[str, tuple[SkippedFile, ...]]:
+    """Pictures of test sets that could not be used; the same for every network."""
+    tested = _facts(record, f"test.{BASELINE}")
+    return {
+        title: tuple(SkippedFile.model_validate(item) for item in one["skipped"])
+        for title, one in tested.get("test", {}).items()
+        if one["skipped"]
+    }
+
+
+def _notes(recipe: Recipe, found: Mapping[str, tuple[OneSearch, Sequence[Chosen]]]) -> list[str]:
+    """What a reader should know: limits for which no network was kept."""
+    from falconet.run.wanted import wanted
+
+    notes = []
+    for one, kept in found.values():
+        if len(kept) < len(wanted(one.recipe)):
+            notes.append(
+                f"{one.id} keeps {len(kept)} of {len(wanted(one.recipe))} networks asked for: one was the best for "
+                "several limits, or no trial met a limit."
+            )
+    return notes

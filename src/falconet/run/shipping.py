@@ -1,0 +1,174 @@
+"""From trained networks to files that can be trusted: test sets, model folders, examples, measured latency.
+
+    stages/test.NAME.json         figures of every test picture (NAME: a kept network, or bicubic)
+    models/NAME/                  what ships, written only when ONNX Runtime agrees with PyTorch on real pictures
+    models/NAME/examples/         pictures before and after, for the report
+    stages/SEARCH.latency.json    times of all networks of the run, measured together
+
+Test sets are read here and nowhere else, when everything has been chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from falconet.deploy import Training, write_model
+from falconet.errors import UserError
+from falconet.files import write_bytes
+from falconet.graph import reach
+from falconet.run.choosing import Chosen
+from falconet.run.progress import Progress
+from falconet.run.recipe import Recipe
+from falconet.run.record import Json, Record, now
+from falconet.run.searches import OneSearch
+from falconet.run.supernet import Supernet
+from falconet.run.training import stage_of, trained
+from falconet.run.wanted import sizes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from falconet.graph.network import Network
+    from falconet.tasks import Dataset, Example, Run
+
+BASELINE = "bicubic"
+PROOF_SIZES = ((96, 96), (61, 47), (33, 80), (17, 23))  # height and width of the pictures that parity is proved on
+NUM_EXAMPLES = 4
+LATENCY_SECONDS = 60.0
+
+
+def test_baseline(record: Record, recipe: Recipe, dataset: Dataset, progress: Progress) -> None:
+    """Judge what every network has to beat, on the validation and test pictures; nothing when the task has none."""
+    try:
+        run = recipe.task.baseline(BASELINE)
+    except UserError:
+        return
+    _test(record, recipe, BASELINE, run, dataset, progress)
+
+
+def ship(
+    record: Record, one: OneSearch, kept: Sequence[Chosen], supernet: Supernet, dataset: Dataset, progress: Progress
+) -> None:
+    """Test and export every kept network that is not there yet."""
+    from falconet.evaluate.quality import runner
+    from falconet.graph.network import deployed
+
+    for chosen in kept:
+        if record.done(f"export.{chosen.name}"):
+            continue
+        network = trained(record, one, chosen, supernet)
+        run = runner(deployed(network))
+        _test(record, one.recipe, chosen.name, run, dataset, progress)
+        with record.stage(f"export.{chosen.name}") as clock:
+            progress.say(f"exporting {chosen.name}, and proving the file")
+            _export(record, one, chosen, network, dataset)
+            clock.finish({"examples": _examples(record, one.recipe, chosen, network, run, dataset)})
+
+
+def time_models(record: Record, one: OneSearch, names: Sequence[str], progress: Progress) -> None:
+    """Measure the latency of all networks of the run together, once for each search."""
+    stage = f"{one.id}.latency"
+    if record.done(stage) or not names:
+        return
+    from falconet.evaluate.latency import measure_latency
+
+    with record.stage(stage) as clock:
+        progress.say("measuring latency on ONNX Runtime")
+        files = {name: record.path("models", name, "model.onnx") for name in names}
+        found = measure_latency(files, sizes(one.recipe), max_seconds=LATENCY_SECONDS)
+        clock.finish({name: asdict(row) | {"input_size": list(row.input_size)} for name, row in found.items()})
+
+
+def _test(record: Record, recipe: Recipe, name: str, run: Run, dataset: Dataset, progress: Progress) -> None:
+    """Write the figures of a network, or of the baseline, on the validation pictures and on every test set."""
+    if record.done(f"test.{name}"):
+        return
+    with record.stage(f"test.{name}") as clock:
+        found: dict[str, Json] = {}
+        for title, folder in recipe.data.test.items():
+            progress.say(f"testing {name} on {title}")
+            result = recipe.task.test(run, folder)
+            found[title] = {
+                "metrics": dict(result.metrics),
+                "num_images": result.num_images,
+                "per_image": {picture: dict(scores) for picture, scores in result.per_image.items()},
+                "skipped": [{"path": str(one.path), "reason": one.reason} for one in result.skipped],
+            }
+            clock.tick()
+        clock.finish({"validation": dict(recipe.task.validate(run, dataset)), "test": found})
+
+
+def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, dataset: Dataset) -> None:
+    """Write the model folder."""
+    recipe = one.recipe
+    facts, tested = record.facts(stage_of(chosen)), record.facts(f"test.{chosen.name}")
+    steps, minutes = facts["steps"], facts.get("core_minutes")
+    assert isinstance(steps, int) and isinstance(minutes, float | None)
+    write_model(
+        record.path("models", chosen.name),
+        network=network,
+        task=recipe.task,
+        samples=proof_samples(dataset),
+        sizes=sizes(recipe),
+        arch=chosen.trial.arch.to_json(),
+        metrics=_means(tested),
+        training=Training(
+            seed=recipe.seed,
+            steps=steps if facts["weights"] == "final" else 0,
+            core_minutes=minutes,
+            date=now()[:10],
+            pictures=len(dataset.train_names),
+            source=", ".join(path.name for path in recipe.data.train),
+            terms=recipe.data.terms,
+            notes="" if facts["weights"] == "final" else f"Weights as inherited from {chosen.trial.weights}.",
+        ),
+    )
+
+
+def _means(tested: Mapping[str, Json]) -> dict[str, dict[str, float]]:
+    """Test set -> its mean figures, the number of its pictures among them."""
+    sets = tested["test"]
+    assert isinstance(sets, dict)
+    return {title: {**one["metrics"], "num_images": one["num_images"]} for title, one in sets.items()}  # type: ignore
+
+
+def proof_samples(dataset: Dataset) -> list[tuple[npt.NDArray[np.float32], ...]]:
+    """Inputs cut from validation pictures, chw of 0..1, of several odd sizes."""
+    examples = dataset.validation
+    return [_cut(examples[number % len(examples)], *size) for number, size in enumerate(PROOF_SIZES)]
+
+
+def _cut(example: Example, height: int, width: int) -> tuple[npt.NDArray[np.float32], ...]:
+    """The upper left part of each input, at most height x width."""
+    unit = (x.astype(np.float32) / 255 if x.dtype == np.uint8 else x for x in example.inputs)
+    return tuple(np.ascontiguousarray(x[:, :height, :width]) for x in unit)
+
+
+def _examples(
+    record: Record, recipe: Recipe, chosen: Chosen, network: Network, run: Run, dataset: Dataset
+) -> list[Json]:
+    """Write pictures before and after, of the first validation pictures, and return their captions."""
+    assert network.spec is not None
+    margin, captions, folder = reach(network.spec), list[Json](), record.path("models", chosen.name, "examples")
+    for path in dict.fromkeys(example.path for example in dataset.validation):
+        if len(captions) == NUM_EXAMPLES:
+            break
+        shown = recipe.task.example(run, path, margin=margin)
+        name = path.stem
+        for kind, png in (("before", shown.before_png), ("after", shown.after_png), ("truth", shown.truth_png)):
+            write_bytes(folder / f"{name}-{kind}.png", png)
+        captions.append(
+            {
+                "picture": name,
+                "source": "validation picture",
+                "before": dict(shown.before),
+                "after": dict(shown.after),
+                "before_label": shown.before_label,
+                "crop": list(shown.crop),
+            }
+        )
+    return captions
