@@ -237,7 +237,15 @@ def test_reach_limits_ordered_decisions_only():
 
 @pytest.mark.parametrize(
     ("options", "ordered"),
-    [((1, 2, 4), True), ((1, 2.5), True), ((3,), True), ((2, 1), False), (("a", "b"), False), ((False, True), False)],
+    [
+        ((1, 2, 4), True),
+        ((1, 2.5), True),
+        ((3,), True),
+        ((1, 1), False),
+        ((2, 1), False),
+        (("a", "b"), False),
+        ((False, True), False),
+    ],
 )
 def test_is_ordered(options, ordered):
     assert is_ordered(options) is ordered
