@@ -14,7 +14,6 @@ under the name the task gives them (`psnr_y`). Times are seconds, latencies mill
 figure was found; judging it (ahead, behind, tie) is in `verdict` and done from intervals alone.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -328,8 +327,3 @@ def with_model(results: Results, model: ModelResult) -> Results:
     return results.model_copy(
         update={"models": tuple(model if old.name == model.name else old for old in results.models)}
     )
-
-
-def latency_rows(results: Results) -> Mapping[str, LatencyRow]:
-    """Return every latency in the file by the name of its model or baseline."""
-    return {row.name: row.latency for row in (*results.models, *results.baselines) if row.latency is not None}
