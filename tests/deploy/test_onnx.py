@@ -42,6 +42,7 @@ from falconet.graph import (
     Shuffle,
     Sigmoid,
     Slice,
+    Tanh,
     TransposedConv,
 )
 from falconet.graph.network import Network, deployed
@@ -69,6 +70,7 @@ CASES: dict[type[Op], list[tuple[Op, int, tuple]]] = {
     HardSwish: cases(HardSwish()),
     Sigmoid: cases(Sigmoid()),
     HardSigmoid: cases(HardSigmoid()),
+    Tanh: cases(Tanh()),
     Clip: cases(Clip(), Clip(-0.5, 0.25)),
     Identity: cases(Identity()),
     Dropout: cases(Dropout()),

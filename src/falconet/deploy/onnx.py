@@ -54,6 +54,7 @@ from falconet.graph import (
     Shuffle,
     Sigmoid,
     Slice,
+    Tanh,
     TransposedConv,
     flatten,
     infer_parts,
@@ -215,6 +216,10 @@ def _sigmoid(g: _Graph, layer: Layer, op: Sigmoid) -> None:
     g.node("Sigmoid", layer, layer.inputs)
 
 
+def _tanh(g: _Graph, layer: Layer, op: Tanh) -> None:
+    g.node("Tanh", layer, layer.inputs)
+
+
 def _hard_sigmoid(g: _Graph, layer: Layer, op: HardSigmoid) -> None:
     g.node("HardSigmoid", layer, layer.inputs, alpha=1 / 6, beta=0.5)
 
@@ -338,6 +343,7 @@ EMITTERS: dict[type[Op], Callable[[_Graph, Layer, Any], None]] = {
     HardSwish: _hard_swish,
     Sigmoid: _sigmoid,
     HardSigmoid: _hard_sigmoid,
+    Tanh: _tanh,
     Clip: _clip,
     Identity: _nothing,
     Dropout: _nothing,

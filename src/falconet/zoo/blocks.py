@@ -9,7 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from falconet.graph import Add, Conv, Draft, EdgeConv, HardSwish, Identity, LeakyReLU, NetSpec, Op, PReLU, ReLU
+from falconet.errors import UserError
+from falconet.graph import (
+    Add,
+    Conv,
+    Draft,
+    EdgeConv,
+    HardSwish,
+    Identity,
+    LeakyReLU,
+    NetSpec,
+    Op,
+    PixelShuffle,
+    PReLU,
+    ReLU,
+    Repeat,
+)
 
 ACTIVATIONS: Mapping[str, Op] = {
     "relu": ReLU(),
@@ -60,3 +75,19 @@ def ecb_block(inp: int, out: int, kernel: int = 3, multiplier: int = 2, identity
     if identity and inp == out:
         branches.append("x")
     return d.build(d.layer("sum", Add(), *branches))
+
+
+def add_and_shuffle(d: Draft, y: str, scale: int) -> str:
+    """The end of a super-resolution network: the picture `x`, each channel repeated scale^2 times, is added, and
+    channels become pixels. The last layer's name.
+
+    Pixel shuffle of repeated channels is nearest-neighbour enlargement, so what comes before learns the difference.
+    """
+    y = d.layer("sum", Add(), y, d.layer("skip", Repeat(scale**2), "x"))
+    return d.layer("up", PixelShuffle(scale), y)
+
+
+def check_scale(scale: int) -> None:
+    """UserError unless `scale` is 2, 3 or 4."""
+    if scale not in (2, 3, 4):
+        raise UserError(f"the scale of this network must be 2, 3 or 4; got {scale!r}")

@@ -29,6 +29,7 @@ from falconet.graph.ops.pointwise import (
     ReLU,
     Scale,
     Sigmoid,
+    Tanh,
 )
 
 OPS: dict[str, type[Op]] = {
@@ -44,6 +45,7 @@ OPS: dict[str, type[Op]] = {
     "HardSwish": HardSwish,
     "Sigmoid": Sigmoid,
     "HardSigmoid": HardSigmoid,
+    "Tanh": Tanh,
     "Clip": Clip,
     "Identity": Identity,
     "Dropout": Dropout,
@@ -95,5 +97,6 @@ __all__ = [
     "Shuffle",
     "Sigmoid",
     "Slice",
+    "Tanh",
     "TransposedConv",
 ]

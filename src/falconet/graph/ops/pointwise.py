@@ -74,6 +74,14 @@ class Sigmoid(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Tanh(Op):
+    """The hyperbolic tangent."""
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        return xs[0].tanh()
+
+
+@dataclass(frozen=True, slots=True)
 class HardSigmoid(Op):
     """clip(x / 6 + 1/2, 0, 1)."""
 
