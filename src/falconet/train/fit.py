@@ -133,6 +133,7 @@ class _Trainer:
             return
         if not self.precision:
             self.precision = self.choose_precision()
+            self.save()  # a choice made by timing is made once, whatever happens before the next checkpoint
         core, wall = time.process_time(), time.perf_counter()
         saved = wall
         while self.step < self.steps:
