@@ -221,9 +221,9 @@ def test_crossover_takes_each_gene_from_either_parent():
 def test_uniform_picks_are_not_uniform_architectures():
     """The module's warning, measured: a depth-1 chain is four times as likely as a depth-3 chain."""
     rng = Random(0)
-    counts = Counter(sample(chain, rng) for _ in range(30_000))
+    counts = Counter(sample(chain, rng) for _ in range(8_000))
     per_arch = {d: sum(n for arch, n in counts.items() if arch["depth"] == d) / (4 * 2**d) for d in (1, 3)}
-    assert per_arch[1] / per_arch[3] == pytest.approx(4, rel=0.1)
+    assert per_arch[1] / per_arch[3] == pytest.approx(4, rel=0.2)
 
 
 def test_reach_limits_ordered_decisions_only():
