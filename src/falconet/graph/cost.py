@@ -7,10 +7,9 @@ Costs of nested blocks are remembered, which is what makes thousands of architec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from math import floor
 
 from falconet.graph.ops import Op
@@ -40,7 +39,7 @@ def costs(spec: NetSpec, *sizes: Size) -> Costs:
     """
     small = merged(spec)
     shapes = input_shapes(small, *sizes)
-    counts = _count(small, shapes, tuple(range(len(shapes))), (False,) * len(shapes))
+    counts = _count(small, shapes, (False,) * len(shapes))
     return Costs(counts.macs, counts.params, counts.peak * BYTES_PER_VALUE)
 
 
@@ -64,45 +63,41 @@ class _Counts:
 
 
 @remembered
-def _count(spec: NetSpec, inputs: tuple[Shape, ...], same: tuple[int, ...], kept: tuple[bool, ...]) -> _Counts:
-    """The counts of `spec`, its inputs held included, as if the network around it were flat.
+def _count(spec: NetSpec, inputs: tuple[Shape, ...], kept: tuple[bool, ...]) -> _Counts:
+    """The counts of `spec` (merged), its inputs held included, as if the network around it were flat.
 
-    For each input, `same` is the place of the first input that is the same value, and `kept` tells whether the value is
-    needed after the network has run.
+    `kept` tells for each input whether its value is needed after the network has run.
     """
-    value = {i.name: spec.inputs[first].name for i, first in zip(spec.inputs, same, strict=True)}
-    reads = [_reads(layer, value) for layer in spec.layers]
-    last_use = {name: number for number, names in enumerate(reads) for name in names}
-    for name in (*spec.outputs, *(i.name for i, keep in zip(spec.inputs, kept, strict=True) if keep)):
-        last_use[value[name]] = len(reads)
-
     shapes = {i.name: shape for i, shape in zip(spec.inputs, inputs, strict=True)}
-    held = {name: _values(shapes[name]) for name in value.values() if name in shapes and name in last_use}
+    reads = [set([layer.inputs[place] for place in _used(layer)]) for layer in spec.layers]  # noqa: C403  (quick)
+    last_use = {name: number for number, names in enumerate(reads) for name in names}
+    last_use.update(dict.fromkeys(spec.outputs, len(reads)))
+    last_use.update({i.name: len(reads) for i, keep in zip(spec.inputs, kept, strict=True) if keep})
+
+    held = {name: _values(shape) for name, shape in shapes.items() if name in last_use}
     now = peak = sum(held.values())
     macs = params = 0
     for number, (layer, names) in enumerate(zip(spec.layers, reads, strict=True)):
         xs = tuple([shapes[name] for name in layer.inputs])
         if isinstance(layer.op, NetSpec):
-            sources = [value[name] for name in layer.inputs]
-            places = tuple([sources.index(name) for name in sources])
-            counts = _count(
-                layer.op, xs, places, tuple([name in names and last_use[name] > number for name in sources])
-            )
+            used = _used(layer)
+            later = tuple([place in used and last_use[name] > number for place, name in enumerate(layer.inputs)])
+            counts = _count(layer.op, xs, later)
             peak = max(peak, now + counts.peak - sum([held[name] for name in names]))
         else:
             counts = _count_op(layer, xs)
             peak = max(peak, now + counts.peak)
-        out = shapes[layer.name] = counts.out
+        shapes[layer.name] = counts.out
         macs += counts.macs
         params += counts.params
-        if layer.name in last_use and value[layer.name] == layer.name:
-            held[layer.name] = _values(out)
+        if layer.name in last_use:
+            held[layer.name] = _values(counts.out)
             now += held[layer.name]
         for name in names:
             if last_use[name] == number:
                 now -= held.pop(name)
     if any(layer.weights for layer in spec.layers):
-        params = _params(block_slots(spec, tuple(shape.parts for shape in inputs)))
+        params = _params(block_slots(spec, tuple([shape.parts for shape in inputs])))
     return _Counts(macs, params, peak, shapes[spec.outputs[0]])
 
 
@@ -119,24 +114,15 @@ def _count_op(layer: Layer, xs: tuple[Shape, ...]) -> _Counts:
     return _Counts(layer.op.macs(xs, out), params, _values(out), out)
 
 
-def _reads(layer: Layer, value: dict[str, str]) -> set[str]:
-    """The values that `layer` reads; says in `value` which one its own name stands for."""
-    if not isinstance(layer.op, NetSpec):
-        value[layer.name] = layer.name
-        return {value[name] for name in layer.inputs}
-    used, through = _uses(layer.op)
-    value[layer.name] = layer.name if through is None else value[layer.inputs[through]]
-    return {value[layer.inputs[place]] for place in used}
+def _used(layer: Layer) -> Sequence[int]:
+    """The places of the inputs that a layer reads; a block may leave some unread."""
+    return _used_inputs(layer.op) if isinstance(layer.op, NetSpec) else range(len(layer.inputs))
 
 
 @remembered
-def _uses(spec: NetSpec) -> tuple[tuple[int, ...], int | None]:
-    """Which inputs a block reads, by place, and which one its output is when it only passes it on."""
-    value = {i.name: i.name for i in spec.inputs}
-    read = set(chain.from_iterable([_reads(layer, value) for layer in spec.layers]))
-    out = value[spec.outputs[0]]
-    places = {i.name: place for place, i in enumerate(spec.inputs)}
-    return tuple(place for name, place in places.items() if name in read or name == out), places.get(out)
+def _used_inputs(block: NetSpec) -> tuple[int, ...]:
+    read = {layer.inputs[place] for layer in block.layers for place in _used(layer)}.union(block.outputs)
+    return tuple(place for place, i in enumerate(block.inputs) if i.name in read)
 
 
 def _values(shape: Shape) -> int:

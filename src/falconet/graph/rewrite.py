@@ -15,8 +15,9 @@ Left out: batch norm inside branches (RepVGG). It folds only once statistics are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import is_ as _is
 from typing import TYPE_CHECKING, TypeAlias
 
 from falconet.graph.kernels import Action, FoldNorm, Merge
@@ -39,11 +40,10 @@ def merged(spec: NetSpec) -> NetSpec:
 
     Raises ValueError when every output exists only in training.
     """
-    spec = _with_merged_blocks(spec)
-    if _is_settled(spec):
+    spec = _lean(spec)
+    if not _may_merge(spec):
         return spec
     graph = _Graph(spec)
-    graph.drop_training()
     graph.merge()
     return graph.spec()
 
@@ -63,8 +63,7 @@ def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weigh
 @remembered
 def _deployment(spec: NetSpec) -> tuple[NetSpec, tuple[Action, ...], tuple[str, ...]]:
     """The deployed spec, what makes its weights from those of `spec`, and their names."""
-    graph = _Graph(flatten(spec))
-    graph.drop_training()
+    graph = _Graph(_lean(flatten(spec)))
     graph.merge()
     graph.fold_batch_norm()
     small = graph.spec()
@@ -72,37 +71,69 @@ def _deployment(spec: NetSpec) -> tuple[NetSpec, tuple[Action, ...], tuple[str, 
     return small, tuple(graph.actions), keys
 
 
-def _with_merged_blocks(spec: NetSpec) -> NetSpec:
-    layers = []
-    changed = False
+def _lean(spec: NetSpec) -> NetSpec:
+    """`spec` with its blocks merged, without training-only layers and outputs, no-ops, and what nothing reads."""
+    passed_on: dict[str, str] = {}
+    layers: list[Layer] = []
     for layer in spec.layers:
-        small = merged(layer.op) if isinstance(layer.op, NetSpec) else layer.op
-        if small is not layer.op:
-            layer = Layer(layer.name, small, layer.inputs, layer.weights, layer.training_only)
-            changed = True
-        layers.append(layer)
-    return NetSpec.unchecked(spec.inputs, tuple(layers), spec.outputs) if changed else spec
+        op, inputs = layer.op, layer.inputs
+        if passed_on:
+            inputs = tuple([passed_on.get(name, name) for name in inputs])
+        if layer.training_only or isinstance(op, Identity | Dropout):
+            passed_on[layer.name] = inputs[0]
+            continue
+        if isinstance(op, NetSpec):
+            op = merged(op if len(set(inputs)) == len(inputs) else _tied(op, tuple(map(inputs.index, inputs))))
+            if not op.layers:
+                passed_on[layer.name] = inputs[[i.name for i in op.inputs].index(op.outputs[0])]
+                continue
+        same = op is layer.op and inputs == layer.inputs
+        layers.append(layer if same else Layer(layer.name, op, inputs, layer.weights))
+    training = {layer.name for layer in spec.layers if layer.training_only}
+    outputs = tuple([passed_on.get(name, name) for name in spec.outputs if name not in training])
+    if not outputs:
+        raise ValueError("every output of the network exists only in training: nothing is left to deploy")
+    layers = _read(layers, outputs)
+    if outputs == spec.outputs and len(layers) == len(spec.layers) and all(map(_is, layers, spec.layers)):
+        return spec
+    make = NetSpec if training else NetSpec.unchecked  # a layer that is left out may have changed the channels
+    return make(spec.inputs, tuple(layers), outputs)
 
 
-def _is_settled(spec: NetSpec) -> bool:
-    """Whether a glance at `spec` shows that nothing can be dropped or merged (most networks of most spaces)."""
-    read = set(spec.outputs)
+@remembered
+def _tied(block: NetSpec, first: tuple[int, ...]) -> NetSpec:
+    """`block` with some inputs the same value: all of its layers read the `first` of them."""
+    names = {i.name: block.inputs[place].name for i, place in zip(block.inputs, first, strict=True)}
+    layers = [replace(one, inputs=tuple(names.get(name, name) for name in one.inputs)) for one in block.layers]
+    return NetSpec.unchecked(block.inputs, tuple(layers), tuple(names.get(name, name) for name in block.outputs))
+
+
+def _read(layers: Iterable[Layer], outputs: Iterable[str]) -> list[Layer]:
+    """The layers that something reads, down to the outputs."""
+    needed = set(outputs)
+    kept: list[Layer] = []
+    for layer in reversed(list(layers)):
+        if layer.name in needed:
+            kept.append(layer)
+            needed.update(layer.inputs)
+    return kept[::-1]
+
+
+def _may_merge(spec: NetSpec) -> bool:
+    """Whether `spec` has what could be merged, at a glance (most networks of most spaces have nothing)."""
     linear: set[str] = set()
     pointwise: set[str] = set()
     for layer in spec.layers:
         op = layer.op
-        read.update(layer.inputs)
-        if layer.training_only or isinstance(op, Identity | Dropout):
-            return False
         if isinstance(op, Add) and not linear.isdisjoint(layer.inputs):
-            return False
+            return True
         if isinstance(op, Conv | EdgeConv | DepthwiseConv):
             if layer.inputs[0] in pointwise:
-                return False
+                return True
             linear.add(layer.name)
             if isinstance(op, Conv) and op.kernel == 1:
                 pointwise.add(layer.name)
-    return all(layer.name in read for layer in spec.layers)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +159,8 @@ class _Graph:
         self.actions: list[Action] = []
 
     def spec(self) -> NetSpec:
-        """The rewritten spec, without layers that nothing reads."""
-        needed = set(self.outputs)
-        kept: list[Layer] = []
-        for layer in reversed(self.layers.values()):
-            if layer.name in needed:
-                kept.append(layer)
-                needed.update(layer.inputs)
-        return NetSpec(self.inputs, tuple(reversed(kept)), tuple(self.outputs))
-
-    def drop_training(self) -> None:
-        """Leave out training-only layers and their outputs, identities and dropout."""
-        outputs = [name for name in self.outputs if name not in self.layers or not self.layers[name].training_only]
-        if not outputs:
-            raise ValueError("every output of the network exists only in training: nothing is left to deploy")
-        self.outputs = outputs
-        for layer in list(self.layers.values()):
-            if layer.training_only or isinstance(layer.op, Identity | Dropout):
-                self._alias(layer.name, self.layers[layer.name].inputs[0])
+        """The rewritten spec."""
+        return NetSpec.unchecked(self.inputs, tuple(_read(self.layers.values(), self.outputs)), tuple(self.outputs))
 
     def merge(self) -> None:
         """Merge branches and chains until there is nothing left to merge."""
