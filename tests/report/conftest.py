@@ -1,4 +1,4 @@
-"""A run folder made up for these tests. No number in it was measured; pictures marked as enlarged by a network are blends."""
+"""A run folder made up for these tests. No number in it was measured; pictures "enlarged by a network" are blends."""
 
 import json
 import math
@@ -41,14 +41,27 @@ def example_network(width: int = 16, blocks: int = 4) -> NetSpec:
     return net.build(net.layer("up", PixelShuffle(2), y))
 
 
-def example_trial(index: int, search: str, rng: Random, skill: float = 0.0) -> Trial:
+def example_trial(index: int, proposer: str, rng: Random, skill: float = 0.0) -> Trial:
     """A made-up trial: quality rises with cost, with noise; `skill` lifts later trials."""
     macs = math.exp(rng.uniform(math.log(7e8), math.log(6.1e9)))
     quality = 35.9 + 1.1 * (1 - math.exp(-macs / 1.7e9)) + rng.gauss(0, 0.16) + skill * min(1, index / 200)
-    costs = {"macs": Cost(macs, "counted"), "params": Cost(macs / 230400, "counted"), "latency_ms": Cost(macs / 4e7, "predicted")}
+    costs = {
+        "macs": Cost(macs, "counted"),
+        "params": Cost(macs / 230400, "counted"),
+        "latency_ms": Cost(macs / 4e7, "predicted"),
+    }
     arch = Arch({"depth": 2 + index % 6, "width": 8 + 4 * (index % 5)})
     scores = {"psnr_y": min(quality, 37.05 + 0.02 * math.log(macs / 1e9))}
-    return Trial(index, arch, f"{search}-{index}", quality=scores, costs=costs, weights="supernet@1a2b3c4d", search=search)
+    return Trial(
+        index,
+        arch,
+        f"{proposer}-{index}",
+        quality=scores,
+        costs=costs,
+        search="search-1",
+        proposer=proposer,
+        weights="supernet@1a2b3c4d",
+    )
 
 
 def _latency(name: str, ms: float) -> r.LatencyRow:
@@ -71,7 +84,14 @@ def _model(name: str, macs: float, ms: float, inherited: float, final: float, se
     )
     return r.ModelResult(
         name=name,
-        arch={"depth": 6, "width": 16, "kernel": 3, "block": "ecb", "activation": "prelu", "upsampler": "pixel_shuffle"},
+        arch={
+            "depth": 6,
+            "width": 16,
+            "kernel": 3,
+            "block": "ecb",
+            "activation": "prelu",
+            "upsampler": "pixel_shuffle",
+        },
         network="0" * 64,
         budget={"macs": 2.5e9 if macs < 2.5e9 else 6.1e9},
         costs={"macs": macs, "params": macs / 230400, "peak_activation_bytes": 2.949e7},
@@ -87,13 +107,31 @@ def _model(name: str, macs: float, ms: float, inherited: float, final: float, se
 
 
 def _baselines() -> tuple[r.BaselineResult, ...]:
-    return (
-        r.BaselineResult(name="bicubic", kind="interpolation", origin="no_training", final={"psnr_y": 33.5}, test={"Set5": _score(33.66, 5), "BSD100": _score(29.56, 100)}),
-        r.BaselineResult(name="plain 4x16", kind="plain", origin="trained_here", costs={"macs": 2.31e9, "params": 1.0e4}, final={"psnr_y": 36.84}, core_minutes=18, test={"Set5": _score(37.02, 5), "BSD100": _score(31.56, 100)}, latency=_latency("plain", 52)),
-        r.BaselineResult(name="ECB 4x16", kind="ecb", origin="trained_here", costs={"macs": 2.31e9, "params": 1.0e4}, final={"psnr_y": 36.9}, core_minutes=18, test={"Set5": _score(37.05, 5)}, latency=_latency("ecb", 53)),
-        r.BaselineResult(name="FSRCNN", kind="zoo", origin="published", source="Dong et al. 2016", costs={"macs": 6.0e9, "params": 1.25e4}, test={"Set5": _score(37.0, 5)}),
-        r.BaselineResult(name="VDSR", kind="zoo", origin="published", source="Kim et al. 2016", costs={"macs": 6.126e11, "params": 6.65e5}, test={"Set5": _score(37.53, 5), "BSD100": _score(31.9, 100)}),
-    )  # fmt: skip
+    trained = {"origin": "trained_here", "core_minutes": 18, "costs": {"macs": 2.31e9, "params": 1.0e4}}
+    published = {"kind": "zoo", "origin": "published"}
+    rows: list[dict[str, object]] = [
+        {"name": "bicubic", "kind": "interpolation", "origin": "no_training", "test": (33.66, 29.56)},
+        {
+            "name": "plain 4x16",
+            "kind": "plain",
+            **trained,
+            "final": {"psnr_y": 36.84},
+            "test": (37.02, 31.56),
+            "ms": 52,
+        },
+        {"name": "ECB 4x16", "kind": "ecb", **trained, "final": {"psnr_y": 36.9}, "test": (37.05, 31.57), "ms": 53},
+        {"name": "FSRCNN", **published, "costs": {"macs": 6.0e9}, "test": (37.0, 31.5), "source": "Dong et al. 2016"},
+        {"name": "VDSR", **published, "costs": {"macs": 6.126e11}, "test": (37.53, 31.9), "source": "Kim et al. 2016"},
+    ]
+    return tuple(_baseline(row) for row in rows)
+
+
+def _baseline(row: dict[str, object]) -> r.BaselineResult:
+    set5, bsd = row.pop("test")  # type: ignore[misc]
+    ms = row.pop("ms", None)
+    latency = _latency(str(row["name"]), ms) if isinstance(ms, int) else None
+    scores = {"Set5": _score(set5, 5), "BSD100": _score(bsd, 100)}
+    return r.BaselineResult.model_validate({**row, "test": scores, "latency": latency})
 
 
 def _rank() -> r.RankCorrelation:
@@ -101,30 +139,57 @@ def _rank() -> r.RankCorrelation:
     points = []
     for _ in range(24):
         truth = rng.uniform(36.2, 37.1)
-        points.append(r.RankPoint(inherited=truth - 0.5 + rng.gauss(0, 0.08), trained=truth, macs=rng.uniform(1e9, 6e9)))
-    rows = (
-        r.RankRow(kind="inherited", predictor="shared weights", value=0.78, interval=r.Interval(low=0.61, high=0.89), num_networks=24),
-        r.RankRow(kind="cost", predictor="MACs alone", value=0.66, interval=r.Interval(low=0.42, high=0.82), num_networks=24),
-        r.RankRow(kind="inherited", predictor="shared weights", within="MACs ±10 %", value=0.41, interval=r.Interval(low=0.08, high=0.66), num_pairs=37),
-        r.RankRow(kind="cost", predictor="MACs alone", within="MACs ±10 %", value=0.05, interval=r.Interval(low=-0.28, high=0.36), num_pairs=37),
-    )  # fmt: skip
+        points.append(
+            r.RankPoint(inherited=truth - 0.5 + rng.gauss(0, 0.08), trained=truth, macs=rng.uniform(1e9, 6e9))
+        )
+    rows = tuple(
+        r.RankRow(kind=kind, predictor=name, within=within, value=value, interval=r.Interval(low=low, high=high))
+        for kind, name, within, value, low, high in (
+            ("inherited", "shared weights", "all", 0.78, 0.61, 0.89),
+            ("cost", "MACs alone", "all", 0.66, 0.42, 0.82),
+            ("inherited", "shared weights", "MACs ±10 %", 0.41, 0.08, 0.66),
+            ("cost", "MACs alone", "MACs ±10 %", 0.05, -0.28, 0.36),
+        )
+    )
     return r.RankCorrelation(truth="quality after own training", rows=rows, points=tuple(points))
 
 
 def _searches() -> tuple[r.SearchResult, ...]:
-    best = tuple(r.BestTrial(budget={"macs": limit}, quality=quality) for limit, quality in ((2.5e9, 36.97), (6.1e9, 37.09)))
-    other = tuple(r.BestTrial(budget={"macs": limit}, quality=quality) for limit, quality in ((2.5e9, 36.93), (6.1e9, 37.09)))
-    return (
-        r.SearchResult(id="main", strategy="nsga2", evaluations=300, planned_evaluations=300, seconds=410, hypervolume=0.842, best=best),
-        r.SearchResult(id="main-random", strategy="random", role="random_baseline", evaluations=300, seconds=402, hypervolume=0.829, best=other),
-    )  # fmt: skip
+    return tuple(
+        r.SearchResult(
+            id="search-1",
+            strategy=strategy,
+            role=role,
+            evaluations=300,
+            planned_evaluations=300,
+            seconds=410,
+            hypervolume=volume,
+            best=(
+                r.BestTrial(budget={"macs": 2.5e9}, quality=small),
+                r.BestTrial(budget={"macs": 6.1e9}, quality=37.09),
+            ),
+        )
+        for strategy, role, volume, small in (
+            ("nsga2", "search", 0.842, 36.97),
+            ("random", "random_baseline", 0.829, 36.93),
+        )
+    )
+
+
+def _comparison(right: str, difference: float, half: float) -> r.Comparison:
+    interval = r.Interval(low=difference - half, high=difference + half)
+    return r.Comparison(
+        left="medium", right=right, data="BSD100", difference=difference, interval=interval, num_pairs=100, num_seeds=3
+    )
 
 
 def example_results() -> r.Results:
     """Made-up results of a finished run."""
     rng = Random(7)
     predicted = tuple(
-        r.PredictedPoint(name=f"net{i}", predicted=(ms := rng.uniform(20, 150)), measured=ms * rng.gauss(1.02, 0.06), chosen=i < 2)
+        r.PredictedPoint(
+            name=f"net{i}", predicted=(ms := rng.uniform(20, 150)), measured=ms * rng.gauss(1.02, 0.06), chosen=i < 2
+        )
         for i in range(14)
     )
     stages = (
@@ -133,25 +198,23 @@ def example_results() -> r.Results:
         r.Stage(name="final", planned_seconds=4800, seconds=4655, planned_steps=21000, steps=21000),
         r.Stage(name="report", seconds=3.2),
     )
-    comparison = r.Comparison(
-        left="medium", right="ECB 4x16", data="BSD100", difference=0.031, interval=r.Interval(low=0.012, high=0.05), num_pairs=100, num_seeds=3
-    )
-    tie = r.Comparison(left="medium", right="plain 4x16", data="BSD100", difference=0.004, interval=r.Interval(low=-0.011, high=0.02), num_pairs=100, num_seeds=3)
     return r.Results(
         run="TEST DATA",
         at_output="1280x720",
-        protocol="Test data. Pictures are shrunk by antialiased bicubic (a = -0.5), enlarged, rounded to 8 bit; PSNR and SSIM on BT.601 luma without the 2 border pixels.",
+        protocol="Test data. Shrunk by antialiased bicubic (a = -0.5); PSNR and SSIM on BT.601 luma without the border.",
         terms="Test pictures of scikit-image.",
-        search="main",
+        search="search-1",
         seeds={"supernet": 0, "search": 0, "final": 0},
         stages=stages,
         models=(_model("medium", 2.402e9, 53, 36.41, 36.97, 37.1), _model("large", 6.02e9, 128, 36.6, 37.12, 37.36)),
         baselines=_baselines(),
         searches=_searches(),
         hypervolume=r.Hypervolume(objectives=("psnr_y", "macs"), reference=(33.5, 6.1e9)),
-        comparisons=(comparison, tie),
+        comparisons=(_comparison("ECB 4x16", 0.031, 0.019), _comparison("plain 4x16", 0.004, 0.015)),
         rank_correlation=_rank(),
-        cost_prediction=r.CostPrediction(predictor="a linear model of MACs fitted to other networks", points=predicted, median_error=0.043),
+        cost_prediction=r.CostPrediction(
+            predictor="a linear model of MACs fitted to other networks", points=predicted, median_error=0.043
+        ),
         notes=("Test data: no number on this page was measured.",),
     )
 
@@ -173,14 +236,26 @@ def write_run(folder: Path, pictures: bool = True) -> Path:
     rng = Random(1)
     (folder / "models").mkdir(parents=True)
     (folder / "recipe.yaml").write_text(RECIPE)
-    trials = [example_trial(i, "main", rng, 0.25) for i in range(300)] + [example_trial(i, "main-random", rng) for i in range(300)]
+    trials = [example_trial(i, "nsga2", rng, 0.25) for i in range(300)] + [
+        example_trial(i, "random", rng) for i in range(300)
+    ]
     (folder / "trials.jsonl").write_text("".join(json.dumps(t.to_json()) + "\n" for t in trials))
-    data = {"train": [f"train{i}.jpg" for i in range(270)], "validation": [f"v{i}.jpg" for i in range(20)]}
-    data["skipped"] = [{"path": "photos/notes.png", "reason": "not a picture"}]  # type: ignore[list-item]
+    data = {
+        "train": [f"train{i}.jpg" for i in range(270)],
+        "validation": [f"v{i}.jpg" for i in range(20)],
+        "skipped": [{"path": "photos/notes.png", "reason": "not a picture"}],
+    }
     documents = {
         "data": data,
-        "environment": {"date": "2026-01-31T12:00:00Z", "python": "3.11.2", "packages": {"torch": "2.13.0", "numpy": "2.4.6"}},
-        "plan": {"space_size": {"count": 1.2e9, "exact": True}, "costs": {"macs": {"min": 6e8, "median": 3e9, "max": 9e9}}},
+        "environment": {
+            "date": "2026-01-31T12:00:00Z",
+            "python": "3.11.2",
+            "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
+        },
+        "plan": {
+            "space_size": {"count": 1.2e9, "exact": True},
+            "costs": {"macs": {"min": 6e8, "median": 3e9, "max": 9e9}},
+        },
         "pareto": {"objectives": ["psnr_y", "macs"], "members": []},
     }
     for name, document in documents.items():
@@ -195,6 +270,31 @@ def write_run(folder: Path, pictures: bool = True) -> Path:
         if pictures:
             write_pictures(model / "examples")
     return folder
+
+
+@pytest.fixture
+def results() -> r.Results:
+    """Made-up results of a finished run."""
+    return example_results()
+
+
+@pytest.fixture
+def network() -> NetSpec:
+    """A small super-resolution network."""
+    return example_network()
+
+
+@pytest.fixture
+def trials() -> tuple[Trial, ...]:
+    """Thirty made-up trials of a search, then thirty of its random baseline."""
+    rng = Random(3)
+    return tuple(example_trial(i, name, rng) for name in ("nsga2", "random") for i in range(30))
+
+
+@pytest.fixture
+def own_run(tmp_path: Path) -> Path:
+    """The folder of a finished run without pictures, which the test may change."""
+    return write_run(tmp_path / "runs" / "own", pictures=False)
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,8 @@ def make_cards(run: Run, problems: list[str]) -> list[Card]:
                 model_tests(run, model),
                 fact_table("The answers that make this architecture", model.arch),
                 tuple(
-                    (name, f"models/{quote(model.name)}/{quote(name)}", file_size(size)) for name, size in folder.files
+                    (name, f"models/{quote(model.name, safe='')}/{quote(name, safe='')}", file_size(size))
+                    for name, size in folder.files
                 ),
                 _drawing(folder, problems),
                 pictures,

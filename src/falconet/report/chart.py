@@ -89,13 +89,17 @@ class Plot:
         return frame.left + across * self.x.at(x), frame.top + down * (1 - self.y.at(y))
 
 
-def linear_axis(label: str, values: Sequence[float], words: Callable[[float], str], num_ticks: int = 5) -> Axis:
-    """An axis a little wider than `values`, with ticks at 1, 2 or 5 times a power of ten."""
+def linear_axis(
+    label: str, values: Sequence[float], words: Callable[[float], str], num_ticks: int = 5, headroom: float = 0.06
+) -> Axis:
+    """An axis a little wider than `values`, with ticks at 1, 2 or 5 times a power of ten.
+
+    `headroom` is the share of the range left free at the high end, for a name written there.
+    """
     low, high = min(values), max(values)
     if high - low < 1e-9 * max(1.0, abs(high)):
         low, high = low - 0.5, high + 0.5
-    room = 0.06 * (high - low)
-    low, high = low - room, high + room
+    low, high = low - 0.06 * (high - low), high + headroom * (high - low)
     step = tick_step((high - low) / num_ticks)
     first = math.ceil(low / step)
     ticks = [round(k * step, 12) for k in range(first, math.floor(high / step) + 1)]

@@ -17,10 +17,10 @@ class Command:
     text: str
 
 
-def shown_folder(run: Run) -> str:
+def shown_folder(run: Run, ending: str = "") -> str:
     """The run folder as commands name it: its last two parts, so that no one's home directory is in the report."""
     folder = run.folder.resolve()
-    return shlex.quote(str(Path(folder.parent.name, folder.name)))
+    return shlex.quote(str(Path(folder.parent.name, folder.name + ending)))
 
 
 def next_commands(run: Run) -> list[Command]:
@@ -38,7 +38,9 @@ def usage(run: Run) -> list[Command]:
         half = amount(least / 2, 2).replace(" ", "")
         what = "Serve another budget from the same trained supernet, without training it again"
         found.append(Command(what, f"falconet search {folder} --set budget.macs={half}"))
-    found.append(Command("Run the whole recipe again", f"falconet run {folder}/recipe.yaml"))
+    found.append(
+        Command("Run the whole recipe again", f"falconet run {folder}/recipe.yaml --out {shown_folder(run, '-again')}")
+    )
     found.append(Command("Write this page again", f"falconet report {folder}"))
     return found
 

@@ -20,7 +20,7 @@ from falconet.report.reading import Run
 from falconet.report.results import CostPrediction, PredictedPoint
 from falconet.report.tables import budget_words, point_table
 from falconet.report.verdict import prediction_words
-from falconet.report.views import Role, best_so_far, budgets, trials_of, within
+from falconet.report.views import Role, best_so_far, budgets, main_search, trials_of, within
 from falconet.report.words import amount, cost_words, quality_label, quality_number, quality_words
 
 MAX_PANELS = 3
@@ -41,9 +41,11 @@ def history_figures(run: Run) -> list[Figure]:
 def _history(run: Run, budget: dict[str, float]) -> Figure | None:
     quality, holds = run.results.quality, within(budget)
     roles: tuple[tuple[str, Role], ...] = (("search", "search"), ("random", "random_baseline"))
-    counts = {name: len(trials_of(run, role)) for name, role in roles}
+    counts = {name: len(trials_of(run, role, main_search(run))) for name, role in roles}
     runs = {
-        name: best_so_far((i, t.quality[quality]) for i, t in enumerate(trials_of(run, role), 1) if holds(t))
+        name: best_so_far(
+            (i, t.quality[quality]) for i, t in enumerate(trials_of(run, role, main_search(run)), 1) if holds(t)
+        )
         for name, role in roles
     }
     if len(runs["search"]) < 2:
@@ -84,7 +86,8 @@ def rank_figure(run: Run) -> Figure | None:
     rows = found.rows
     lowest = min(0.0, *(row.interval.low if row.interval else row.value for row in rows))
     low = next((edge for edge in (0.0, -0.25, -0.5) if edge <= lowest), -1.0)
-    ticks = tuple((value / 4, f"{value / 4:g}".replace("-", "−")) for value in range(int(4 * low), 5))
+    step = 0.25 if low >= -0.25 else 0.5
+    ticks = tuple((i * step, f"{i * step:g}".replace("-", "−")) for i in range(round(low / step), round(1 / step) + 1))
     x, y = Axis(found.measure, low, 1.03, ticks), Axis("", 0, len(rows), ())
 
     def draw(frame: Frame) -> Plot:

@@ -4,6 +4,7 @@ Each function returns a `Figure`, or None when the run has nothing to show there
 narrow; the style sheet shows the one that fits, so text keeps its size on a phone.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -108,7 +109,13 @@ def front_figure(run: Run, cost: str = "macs") -> Figure | None:
     def draw(frame: Frame) -> Plot:
         plot = start(x, y, frame, f"{y.label} against {x.label}", f"{len(front)} networks form the front.")
         for name, shape in CLOUD_MARKS.items():
-            points(plot, [_trial_point(run, t, cost) for t in thinned(clouds[name])], name, shape, 2.6)
+            points(
+                plot,
+                [_trial_point(run, t, cost) for t in thinned(clouds[name])],
+                name,
+                shape,
+                2.6 if frame is WIDE else 1.9,
+            )
         line(plot, front, "front", step=True)
         for model in chosen:
             before, found = model.inherited.get(quality), _place(run, model, cost, "validation")
@@ -158,7 +165,7 @@ def cost_axis(run: Run, cost: str, values: Sequence[float]) -> Axis:
 def quality_axis(run: Run, values: Sequence[float], where: str = "on validation pictures") -> Axis:
     """An axis of the quality; its ticks have as few digits as tell them apart."""
     name, unit = run.results.quality, run.results.quality_unit
-    axis = linear_axis(f"{quality_label(name)} {where}{f', {unit}' if unit else ''}", values, str)
+    axis = linear_axis(f"{quality_label(name)} {where}{f', {unit}' if unit else ''}", values, str, headroom=0.13)
     for digits in range(5):
         words = [f"{value:.{digits}f}" for value, _ in axis.ticks]
         if all(abs(float(word) - value) < 1e-9 for word, (value, _) in zip(words, axis.ticks, strict=True)):
@@ -168,12 +175,14 @@ def quality_axis(run: Run, values: Sequence[float], where: str = "on validation 
 
 def _has_cost(trial: Trial, cost: str) -> bool:
     found = trial.costs.get(cost)
-    return found is not None and found.value > 0 and (cost != "latency_ms" or found.how == "measured")
+    return found is not None and 0 < found.value < math.inf and (cost != "latency_ms" or found.how == "measured")
 
 
 def _place(run: Run, entry: Entry, cost: str, where: str) -> tuple[float, float] | None:
     value, quality = cost_of(entry, cost), score_at(run, entry, where)
-    return (value, quality) if value and quality is not None else None
+    if value is None or quality is None or not (0 < value < math.inf and math.isfinite(quality)):
+        return None
+    return value, quality
 
 
 def _trial_point(run: Run, trial: Trial, cost: str) -> Point:

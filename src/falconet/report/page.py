@@ -73,6 +73,7 @@ class Page:
     prediction: Figure | None
     latencies: Table | None
     data: list[DataGroup]
+    data_notes: list[str]
     skipped: Table | None
     stages: Table | None
     facts: list[Table]
@@ -144,6 +145,7 @@ def gather(run: Run) -> Page:
         prediction=prediction_figure(run),
         latencies=latency_table(run),
         data=data_groups(run),
+        data_notes=data_notes(run),
         skipped=skipped_files(run),
         stages=stage_table(run.stages),
         facts=_facts(run),
@@ -178,6 +180,12 @@ def data_groups(run: Run) -> list[DataGroup]:
         names = tuple(dict.fromkeys(picture for score in scores for picture in score.per_image))
         found.append(DataGroup(name, plural(scores[0].num_images, "picture"), "read for the final table only", names))
     return found
+
+
+def data_notes(run: Run) -> list[str]:
+    """What was found worth saying when the pictures were read."""
+    notes = run.data.get("notes")
+    return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
 def skipped_files(run: Run) -> Table | None:

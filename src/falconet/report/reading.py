@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from falconet.errors import UserError
@@ -47,11 +46,9 @@ class Run:
     folder: Path
     results: Results = field(default_factory=Results)
     recipe_text: str = ""
-    recipe: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
     data: Mapping[str, object] = field(default_factory=dict)
     plan: Mapping[str, object] = field(default_factory=dict)
-    pareto: Mapping[str, object] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     models: Mapping[str, ModelFolder] = field(default_factory=dict)
     stages: tuple[Stage, ...] = ()
@@ -75,21 +72,12 @@ def read_run(folder: Path) -> Run:
     problems: list[str] = []
     recipe_text = _text(folder / "recipe.yaml", problems)
     results = _results(folder, problems)
-    objects = {name: _object(folder / f"{name}.json", problems) for name in ("environment", "data", "plan", "pareto")}
+    names = ("environment", "data", "plan")
+    environment, data, plan = (_object(folder / f"{name}.json", problems) for name in names)
     trials = _trials(folder / "trials.jsonl", problems)
     models = _models(folder, results, problems)
     stages = results.stages or _stages(folder / "stages", problems)
-    return Run(
-        folder,
-        results,
-        recipe_text,
-        _recipe(recipe_text, problems),
-        trials=trials,
-        models=models,
-        stages=stages,
-        problems=tuple(problems),
-        **objects,
-    )
+    return Run(folder, results, recipe_text, environment, data, plan, trials, models, stages, tuple(problems))
 
 
 def _text(path: Path, problems: list[str]) -> str:
@@ -109,22 +97,13 @@ def _object(path: Path, problems: list[str]) -> dict[str, object]:
         return {}
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problems.append(f"{path.name} is not JSON: {error}")
         return {}
     if not isinstance(content, dict):
         problems.append(f"{path.name} holds no JSON object")
         return {}
     return content
-
-
-def _recipe(text: str, problems: list[str]) -> dict[str, object]:
-    try:
-        content = yaml.safe_load(text) if text else {}
-    except yaml.YAMLError as error:
-        problems.append(f"recipe.yaml is not YAML: {error}")
-        return {}
-    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
 
 def _results(folder: Path, problems: list[str]) -> Results:
@@ -137,14 +116,19 @@ def _results(folder: Path, problems: list[str]) -> Results:
 
 def _trials(path: Path, problems: list[str]) -> tuple[Trial, ...]:
     """Every trial that can be read; lines that cannot are counted in one problem."""
-    trials, bad = [], 0
-    for line in read_lines(path):
+    try:
+        lines = read_lines(path)
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path.name} could not be read: {error}")
+        return ()
+    trials: list[Trial] = []
+    for line in lines:
         try:
             trials.append(Trial.from_json(json.loads(line)))
         except (ValueError, TypeError, KeyError):  # pydantic's ValidationError is a ValueError
-            bad += 1
-    if bad:
-        problems.append(f"{bad} of {bad + len(trials)} lines of {path.name} could not be read and are left out")
+            continue
+    if len(trials) < len(lines):
+        problems.append(f"{len(lines) - len(trials)} of {len(lines)} lines of {path.name} could not be read")
     return tuple(trials)
 
 

@@ -14,7 +14,6 @@ from falconet.report.views import (
     headline_score,
     heavy_baseline,
     interpolation,
-    random_search,
     score_at,
     title,
     trials_of,
@@ -161,11 +160,14 @@ def unfinished(run: Run) -> list[str]:
     for search in run.results.searches:
         made, planned = search.evaluations or 0, search.planned_evaluations
         if planned and made < planned:
-            found.append(f"Search “{search.id}” has made {made:,} of {planned:,} evaluations.")
-    if not run.trials:
+            found.append(f"Search “{search.id}” ({search.strategy}) has made {made:,} of {planned:,} evaluations.")
+    if not run.trials and not run.results.searches:
         found.append("The search has not evaluated a network yet.")
     if not run.results.models:
         found.append("No network has been chosen yet.")
+    waiting = [model.name for model in run.results.models if not model.final and not model.weights]
+    if waiting:
+        found.append(f"No training of its own yet: {listing(waiting)}.")
     return found
 
 
@@ -178,14 +180,14 @@ def _progress(stage: Stage) -> str:
 def unmeasured(run: Run) -> list[str]:
     """What this run did not measure although a report could show it, so that silence is not taken for a good sign."""
     models, found = run.results.models, []
-    lacking = [model.name for model in models if not model.final]
+    lacking = [model.name for model in models if model.weights == "inherited"]
     if lacking:
         found.append(f"training of its own for {listing(lacking)}: these keep the weights they inherited")
     if models and not any(model.test for model in models):
         found.append("quality on a test set (name one in the recipe, under data.test)")
     if models and not any(model.latency for model in models):
         found.append("latency on a runtime")
-    if run.trials and not random_search(run):
+    if run.trials and not trials_of(run, "random_baseline"):
         found.append("a random search of equal budget, the least a search has to beat")
     if run.trials and run.results.rank_correlation is None:
         found.append("whether the shared weights rank networks as their own training does")

@@ -3,11 +3,12 @@
 Columns in which nothing stands are left out, so one function serves a finished run and one stopped half-way.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from falconet.report.reading import Run
-from falconet.report.results import BaselineResult, Comparison, ModelResult, SetScore, Stage
+from falconet.report.results import BaselineResult, Comparison, ModelResult, SearchResult, SetScore, Stage
 from falconet.report.views import (
     budgets,
     entries,
@@ -122,7 +123,15 @@ def model_tests(run: Run, model: ModelResult) -> Table | None:
 def search_table(run: Run) -> Table | None:
     """Each search: strategy, evaluations, hypervolume, best quality under each budget."""
     quality, limits = run.results.quality, budgets(run)
-    headers = ["Search", "Strategy", "Evaluations", "Hypervolume", *(budget_words(budget) for budget in limits), "Time"]
+    headers = [
+        "Search",
+        "Strategy",
+        "Evaluations",
+        "Set aside",
+        "Hypervolume",
+        *(budget_words(budget) for budget in limits),
+        "Time",
+    ]
     rows = []
     for search in run.results.searches:
         best = {budget_words(one.budget): one.quality for one in search.best}
@@ -131,12 +140,21 @@ def search_table(run: Run) -> Table | None:
             Cell(search.strategy),
         ]
         row.append(number("" if search.evaluations is None else f"{search.evaluations:,}"))
+        row.append(Cell(_set_aside(run, search)))
         row.append(number("" if search.hypervolume is None else f"{search.hypervolume:.4g}"))
         keys = [budget_words(budget) for budget in limits]
         row += [number(quality_words(quality, best[key]) if key in best else "") for key in keys]
         row.append(number("" if search.seconds is None else duration(search.seconds)))
         rows.append(row)
     return make_table("The searches, all over the same trained supernet", headers, rows)
+
+
+def _set_aside(run: Run, search: SearchResult) -> str:
+    """How many trials of a search gave no score, and why: "3 over budget, 1 failed"."""
+    mine = (search.id, search.strategy)
+    count = Counter[str](trial.status for trial in run.trials if (trial.search, trial.proposer) == mine)
+    words = {"infeasible": "over budget", "failed": "failed"}
+    return ", ".join(f"{count[status]} {text}" for status, text in words.items() if count[status])
 
 
 def budget_words(budget: Mapping[str, float], sign: str = "≤") -> str:

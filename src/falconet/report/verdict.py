@@ -129,7 +129,7 @@ def rank_words(found: RankCorrelation) -> str:
     if shared and found.measure.lower().startswith("kendall"):
         right = f"the shared weights name the better one in {_percent_right(shared[0])} of 100 cases"
         same = next((row for row in alone if row.within == shared[0].within), None)
-        than = f"; {same.predictor} does so in {_percent_right(same)}" if same else ""
+        than = f" ({same.predictor}: {_percent_right(same)})" if same else ""
         sentences.append(f"Of two networks, {right}{than}.")
     band = next((row for row in shared if row.within != "all"), None)
     if band:

@@ -1,5 +1,6 @@
 """Questions about a run that several parts of the report ask: whose trials these are, which set leads, who wins."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -23,40 +24,41 @@ class Score:
 
 
 def main_search(run: Run) -> str:
-    """The id of the search that the report is about: the one results.json names, else the first that is no baseline."""
-    if run.results.search:
-        return run.results.search
-    for search in run.results.searches:
-        if search.role == "search":
-            return search.id
-    ids = dict.fromkeys(trial.search for trial in run.trials)
-    return next((one for one in ids if "random" not in one), next(iter(ids), ""))
-
-
-def random_search(run: Run) -> str:
-    """The id of the equal-budget random search of the main one, or "" when there is none."""
-    main = main_search(run)
-    listed = [search.id for search in run.results.searches if search.role == "random_baseline"]
-    related = [one for one in listed if main and one.startswith(main)]
-    if related or listed:
-        return (related or listed)[0]
-    ids = dict.fromkeys(trial.search for trial in run.trials)
-    return next((one for one in ids if one != main and "random" in one), "")
+    """The id of the search that the report is about: the one results.json names, else the first there is."""
+    listed = [search.id for search in run.results.searches if search.role == "search"]
+    logged = [trial.search for trial in run.trials]
+    return next(iter((*[run.results.search] * bool(run.results.search), *listed, *logged)), "")
 
 
 def find_search(run: Run, role: Role) -> SearchResult | None:
-    """What results.json says of the main search or of its random baseline."""
-    wanted = main_search(run) if role == "search" else random_search(run)
-    return next((search for search in run.results.searches if search.id == wanted), None)
+    """What results.json says of the main search, or of its random baseline: they share their id."""
+    wanted = main_search(run)
+    return next((one for one in run.results.searches if one.id == wanted and one.role == role), None)
 
 
-def trials_of(run: Run, role: Role) -> list[Trial]:
-    """The trials of one search that went well, in the order they were made."""
-    wanted = main_search(run) if role == "search" else random_search(run)
-    if role == "random_baseline" and not wanted:
-        return []
-    quality = run.results.quality
-    return [t for t in run.trials if t.search == wanted and t.status == "ok" and quality in t.quality]
+def roles(run: Run) -> dict[tuple[str, str], Role]:
+    """What each (search, proposer) of the log is: as results.json lists it, else a baseline when it drew at random
+    beside another proposer of the same search.
+    """
+    keys = dict.fromkeys((trial.search, trial.proposer) for trial in run.trials)
+    known: dict[tuple[str, str], Role] = {(one.id, one.strategy): one.role for one in run.results.searches}
+    beside = {search for search, proposer in keys if proposer != "random"}
+    return {
+        key: known.get(key, "random_baseline" if key[1] == "random" and key[0] in beside else "search") for key in keys
+    }
+
+
+def trials_of(run: Run, role: Role, search: str = "") -> list[Trial]:
+    """The trials in one role that went well, in the order they were made; of one search only, if it is named."""
+    quality, known = run.results.quality, roles(run)
+    return [
+        trial
+        for trial in run.trials
+        if trial.status == "ok"
+        and math.isfinite(trial.quality.get(quality, math.nan))
+        and known[trial.search, trial.proposer] == role
+        and search in ("", trial.search)
+    ]
 
 
 def thinned(trials: Sequence[Trial]) -> Sequence[Trial]:
