@@ -52,17 +52,16 @@ def run(
     recipe: RecipeFile,
     settings: Settings = None,
     space: SpaceFile = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder; runs/<recipe> unless given.")] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the resolved recipe and the plan; train nothing.")
-    ] = False,
+    name: Annotated[str | None, typer.Option("--name", help="The name of the run: its folder is runs/NAME.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder, if not under runs.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe and the plan; train nothing.")] = False,
 ) -> None:
     """Run a recipe from photos to verified models, in a new run folder."""
     from falconet.run import pipeline
     from falconet.run.progress import shown
     from falconet.run.record import refuse_existing
 
-    folder = out or Path("runs") / recipe.stem
+    folder = out or Path("runs") / (name or recipe.stem)
     refuse_existing(folder)
     loaded = _load(recipe, settings, space)
     if dry_run:

@@ -6,10 +6,11 @@ written down: what a run computes never depends on how busy the machine was late
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
 from falconet.errors import UserError
 from falconet.evaluate import format_quantity, parse_quantity
@@ -87,11 +88,12 @@ class SpaceFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
-    _space: Space = PrivateAttr()
 
-    def model_post_init(self, context: object) -> None:
-        """Run the file."""
-        self._space = load_space(self.file)
+    @field_validator("file")
+    @classmethod
+    def _loads(cls, value: str) -> str:
+        _loaded(value)
+        return value
 
     @property
     def parts(self) -> tuple[Path, str]:
@@ -101,4 +103,10 @@ class SpaceFile(BaseModel):
 
     def __call__(self, pick: Pick) -> NetSpec:
         """The network that the user's function builds."""
-        return self._space(pick)
+        return _loaded(self.file)(pick)
+
+
+@lru_cache
+def _loaded(file: str) -> Space:
+    """The space in the file, which is run once."""
+    return load_space(file)

@@ -1,0 +1,92 @@
+import pytest
+
+from falconet.errors import UserError
+from falconet.evaluate import InfeasibleBudget
+from falconet.run import Recipe
+from falconet.run.plan import Plan, check_feasible, describe, make_plan
+from falconet.run.progress import Silent
+from falconet.run.recipe import parse
+from falconet.run.wanted import counter, main_cost, objectives, wanted
+from falconet.spaces import build, largest, smallest
+
+
+@pytest.fixture(scope="module")
+def planned(tiny: Recipe) -> Plan:
+    return make_plan(tiny, Silent())
+
+
+def test_the_plan_counts_the_space_and_its_costs(tiny: Recipe, planned: Plan) -> None:
+    assert planned.space_size.count == 2 * 2 * 2
+    assert planned.space_size.exact
+    count = counter(tiny)
+    macs = planned.costs["macs"]
+    assert macs.min == count(build(tiny.space, smallest(tiny.space)))["macs"]
+    assert macs.max == count(build(tiny.space, largest(tiny.space)))["macs"]
+    assert macs.min < macs.median < macs.max
+    assert set(planned.costs) == {"macs", "params", "peak_activation_bytes", "latency_ms"}
+
+
+def test_the_plan_reads_back_equal(planned: Plan) -> None:
+    assert Plan.model_validate_json(planned.text()) == planned
+
+
+def test_steps_are_kept_and_minutes_become_steps_once(tiny: Recipe, tiny_text: str, planned: Plan) -> None:
+    assert planned.steps == {"supernet": 6, "macs-3M": 5, "macs-8M": 5}
+    timed = make_plan(parse(tiny_text, overrides=["supernet.minutes=0.5"]), Silent())
+    assert timed.steps["supernet"] == round(30 / timed.seconds_per_step["supernet"])
+    assert timed.minutes["supernet"] == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_search_on_a_trained_supernet_keeps_its_steps_and_latencies(tiny_text: str, planned: Plan) -> None:
+    other = make_plan(parse(tiny_text, overrides=["supernet.steps=99", "final.at=[5M]"]), Silent(), earlier=planned)
+    assert other.steps == {"supernet": 6, "macs-5M": 5}
+    assert "supernet" not in other.minutes
+    assert other.latency == planned.latency
+
+
+@pytest.mark.parametrize("override", ["budget.macs=10K", "budget.params=100", "final.at=[10K]"])
+def test_a_budget_nothing_can_meet_names_the_smallest_cost(tiny_text: str, override: str) -> None:
+    with pytest.raises(InfeasibleBudget, match=r"(2\.65M|336)"):
+        check_feasible(parse(tiny_text, overrides=[override]))
+
+
+def test_a_latency_nothing_can_meet_is_told_after_timing(tiny_text: str) -> None:
+    with pytest.raises(InfeasibleBudget, match="latency_ms"):
+        make_plan(parse(tiny_text, overrides=["budget.latency_ms=0.000001"]), Silent())
+
+
+def test_an_empty_folder_is_told(tiny_text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(UserError, match="holds no picture"):
+        make_plan(parse(tiny_text, overrides=[f"data.train={empty}"]), Silent())
+
+
+def test_the_plan_in_words(tiny: Recipe, planned: Plan) -> None:
+    text = "\n".join(describe(tiny, planned))
+    assert "holds 8 architectures" in text
+    assert "The budget can be met." in text
+    assert "supernet" in text
+
+
+def test_a_space_far_above_the_budget_is_noted(tiny_text: str) -> None:
+    planned = make_plan(parse(tiny_text, overrides=["budget.macs=3M", "final.at=[]"]), Silent())
+    assert "times the budget of macs" in planned.notes[0]
+
+
+def test_what_is_wanted(tiny_text: str) -> None:
+    def names(*overrides: str) -> list[str]:
+        return list(wanted(parse(tiny_text, overrides=list(overrides))))
+
+    assert names() == ["macs-3M", "macs-8M"]
+    assert names("final.at=[]") == ["macs-8M"]
+    assert names("final.at=[5M, 20M]") == ["macs-5M", "macs-8M"]
+    assert names("budget={params: 1K}", "final.at=[500]") == ["params-500"]
+    assert names("budget={}", "final.at=[]") == ["best"]
+    assert names("budget={at_output: 64x64}", "final.at=[5M]") == ["macs-5M"]
+
+
+def test_what_is_improved(tiny_text: str) -> None:
+    recipe = parse(tiny_text)
+    assert [(goal.name, goal.maximize) for goal in objectives(recipe)] == [("psnr_y", True), ("macs", False)]
+    assert main_cost(parse(tiny_text, overrides=["budget={params: 1K}"])) == "params"
+    assert len(objectives(parse(tiny_text, overrides=["search.strategy=evolution"]))) == 1
