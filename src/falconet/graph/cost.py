@@ -7,9 +7,10 @@ Costs of nested blocks are remembered, which is what makes thousands of architec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import floor
 
 from falconet.graph.ops import Op
@@ -40,7 +41,8 @@ def costs(spec: NetSpec, *sizes: Size) -> Costs:
     small = merged(spec)
     shapes = input_shapes(small, *sizes)
     counts = _count(small, shapes, (False,) * len(shapes))
-    return Costs(counts.macs, counts.params, counts.peak * BYTES_PER_VALUE)
+    held = sum(_values(shapes[place]) for place in _used_inputs(small))
+    return Costs(counts.macs, counts.params, (held + counts.more) * BYTES_PER_VALUE)
 
 
 def count_params(spec: NetSpec) -> int:
@@ -54,74 +56,73 @@ def _params(slots: Mapping[str, Slot]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What a block costs where it stands, the most values held at once while it runs, and the shape of its output."""
+    """What an operator or block costs: `more` values at most are held while it runs, on top of its inputs."""
 
     macs: int
     params: int
-    peak: int
+    more: int
     out: Shape
 
 
 @remembered
 def _count(spec: NetSpec, inputs: tuple[Shape, ...], kept: tuple[bool, ...]) -> _Counts:
-    """The counts of `spec` (merged), its inputs held included, as if the network around it were flat.
+    """The counts of `spec` (merged), as if the network around it were flat.
 
     `kept` tells for each input whether its value is needed after the network has run.
     """
     shapes = {i.name: shape for i, shape in zip(spec.inputs, inputs, strict=True)}
-    reads = [set([layer.inputs[place] for place in _used(layer)]) for layer in spec.layers]  # noqa: C403  (quick)
+    reads = [_reads(layer) for layer in spec.layers]
+    end = len(reads)
     last_use = {name: number for number, names in enumerate(reads) for name in names}
-    last_use.update(dict.fromkeys(spec.outputs, len(reads)))
-    last_use.update({i.name: len(reads) for i, keep in zip(spec.inputs, kept, strict=True) if keep})
-
-    held = {name: _values(shape) for name, shape in shapes.items() if name in last_use}
-    now = peak = sum(held.values())
+    last_use.update(dict.fromkeys(spec.outputs, end))
+    last_use.update({i.name: end for i, keep in zip(spec.inputs, kept, strict=True) if keep})
+    now = most = start = sum([_values(shape) for name, shape in shapes.items() if name in last_use])
     macs = params = 0
     for number, (layer, names) in enumerate(zip(spec.layers, reads, strict=True)):
         xs = tuple([shapes[name] for name in layer.inputs])
-        if isinstance(layer.op, NetSpec):
-            used = _used(layer)
-            later = tuple([place in used and last_use[name] > number for place, name in enumerate(layer.inputs)])
-            counts = _count(layer.op, xs, later)
-            peak = max(peak, now + counts.peak - sum([held[name] for name in names]))
-        else:
-            counts = _count_op(layer, xs)
-            peak = max(peak, now + counts.peak)
+        counts = _count_layer(layer, xs, tuple([last_use.get(name, -1) > number for name in layer.inputs]))
         shapes[layer.name] = counts.out
         macs += counts.macs
         params += counts.params
+        most = max(most, now + counts.more)
         if layer.name in last_use:
-            held[layer.name] = _values(counts.out)
-            now += held[layer.name]
+            now += _values(counts.out)
         for name in names:
             if last_use[name] == number:
-                now -= held.pop(name)
+                now -= _values(shapes[name])
     if any(layer.weights for layer in spec.layers):
         params = _params(block_slots(spec, tuple([shape.parts for shape in inputs])))
-    return _Counts(macs, params, peak, shapes[spec.outputs[0]])
+    return _Counts(macs, params, most - start, shapes[spec.outputs[0]])
 
 
-def _count_op(layer: Layer, xs: tuple[Shape, ...]) -> _Counts:
-    """The counts of one operator; `peak` without its inputs."""
-    assert isinstance(layer.op, Op)
-    parts = tuple([x.parts for x in xs])
+def _count_layer(layer: Layer, xs: tuple[Shape, ...], kept: tuple[bool, ...]) -> _Counts:
     try:
-        height, width = layer.op.size(*[(x.height, x.width) for x in xs])
+        if isinstance(layer.op, NetSpec):
+            return _count(layer.op, xs, kept)
+        return _count_op(layer.op, xs)
     except ValueError as error:
         raise ValueError(f"layer {layer.name!r}: {error}") from None
-    out = Shape(layer.op.parts(*parts), height, width)
-    params = sum([weight.count for weight in layer.op.weights(*parts).values() if weight.learned])
-    return _Counts(layer.op.macs(xs, out), params, _values(out), out)
 
 
-def _used(layer: Layer) -> Sequence[int]:
-    """The places of the inputs that a layer reads; a block may leave some unread."""
-    return _used_inputs(layer.op) if isinstance(layer.op, NetSpec) else range(len(layer.inputs))
+@lru_cache(maxsize=65536)
+def _count_op(op: Op, xs: tuple[Shape, ...]) -> _Counts:
+    parts = tuple([x.parts for x in xs])
+    height, width = op.size(*[x.size for x in xs])
+    out = Shape(op.parts(*parts), height, width)
+    params = sum([weight.count for weight in op.weights(*parts).values() if weight.learned])
+    return _Counts(op.macs(xs, out), params, _values(out), out)
+
+
+def _reads(layer: Layer) -> set[str]:
+    """The values that a layer reads; a block may leave some of its inputs unread."""
+    if not isinstance(layer.op, NetSpec):
+        return set(layer.inputs)
+    return set([layer.inputs[place] for place in _used_inputs(layer.op)])  # noqa: C403  (quicker)
 
 
 @remembered
 def _used_inputs(block: NetSpec) -> tuple[int, ...]:
-    read = {layer.inputs[place] for layer in block.layers for place in _used(layer)}.union(block.outputs)
+    read = set(block.outputs).union(*map(_reads, block.layers))
     return tuple(place for place, i in enumerate(block.inputs) if i.name in read)
 
 
@@ -148,7 +149,7 @@ def layer_costs(spec: NetSpec, *sizes: Size) -> list[LayerCosts]:
     rows = []
     for layer in flat.layers:
         assert isinstance(layer.op, Op)
-        counts = _count_op(layer, tuple(shapes[name] for name in layer.inputs))
+        counts = _count_op(layer.op, tuple(shapes[name] for name in layer.inputs))
         size = counts.out.channels, counts.out.height, counts.out.width
         params = 0 if layer.slot in counted else counts.params
         counted.add(layer.slot)
