@@ -15,17 +15,18 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from falconet.files import write_bytes, write_json
-from falconet.graph import Store
+from falconet.graph import NetSpec, Store
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
-from falconet.spaces import union
+from falconet.spaces import draw, union
 
 if TYPE_CHECKING:
     from falconet.graph.network import Network
     from falconet.tasks import Dataset
 
 STAGE = "supernet"
+DRAWS = 50
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,13 @@ def train_supernet(record: Record, recipe: Recipe, dataset: Dataset, steps: int,
 
     from falconet.graph.network import Network
     from falconet.train.fit import fit
+    from falconet.train.init import msra
     from falconet.train.paths import paths
 
     folder = record.path("checkpoints", "supernet")
     torch.manual_seed(recipe.seed)
     network = Network(store=_store(folder / "store.json", recipe))
+    msra(network, _some_networks(recipe))
     if record.done(STAGE):
         return Supernet(load_kept(network, folder), str(record.facts(STAGE)["version"]))
     with record.stage(STAGE) as clock, progress.task("supernet", steps) as update:
@@ -60,6 +63,12 @@ def train_supernet(record: Record, recipe: Recipe, dataset: Dataset, steps: int,
         version = f"supernet@{keep(network, folder)[:8]}"
         clock.finish({"version": version, "steps": steps, "loss": fitted.loss, "precision": fitted.precision})
     return Supernet(network, version)
+
+
+def _some_networks(recipe: Recipe) -> list[NetSpec]:
+    """Networks of the space, by a fixed seed: they tell which layers end a network."""
+    rng = Random(recipe.seed)
+    return [draw(recipe.space, rng)[1] for _ in range(DRAWS)]
 
 
 def _store(path: Path, recipe: Recipe) -> Store:

@@ -179,9 +179,8 @@ class _Trainer:
         for sub in subs:
             output = forward(self.network, sub, xs, self.settings.merge, self.precision)
             assert isinstance(output, Tensor)
-            loss = self.task.loss(output.float(), target)
-            if teacher is not None and self.paths.distill:
-                loss = torch.lerp(loss, self.task.loss(output.float(), teacher), self.paths.distill)
+            wanted = target if teacher is None else torch.lerp(target, teacher, self.paths.distill)
+            loss = self.task.loss(output.float(), wanted)
             self.accelerator.backward(loss / len(subs))
             if teacher is None:
                 teacher, first = output.detach().float(), float(loss.detach())

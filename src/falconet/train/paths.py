@@ -36,8 +36,9 @@ def sandwich(space: Space, random: int = 2, distill: float = 0.5) -> Paths:
     """The largest, the smallest and `random` drawn sub-networks a step (Yu et al. 2020, BigNAS, section 3).
 
     "Largest" and "smallest" take the last and first option of ordered decisions; options without an order (a block's
-    kind) are drawn anew each step, alike for both. Deviation: the children's target mixes the largest network's output
-    with the truth (weight `distill`), where BigNAS takes the output alone.
+    kind) are drawn anew each step, alike for both. Deviation: the children's target is the truth moved towards the
+    largest network's output (by `distill`), where BigNAS takes the output alone. It is the target that is mixed, not
+    two losses: the sum of two L1 losses has no slope between its two targets, and a supernet stays where it began.
     """
 
     def at(seed: int, step: int) -> list[NetSpec]:
