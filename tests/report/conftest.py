@@ -201,7 +201,7 @@ def example_results() -> r.Results:
     return r.Results(
         run="TEST DATA",
         at_output="1280x720",
-        protocol="Test data. Shrunk by antialiased bicubic (a = -0.5); PSNR and SSIM on BT.601 luma without the border.",
+        protocol="Made up. Shrunk by antialiased bicubic, a = -0.5; PSNR and SSIM on BT.601 luma without the border.",
         terms="Test pictures of scikit-image.",
         search="search-1",
         seeds={"supernet": 0, "search": 0, "final": 0},

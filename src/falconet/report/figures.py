@@ -255,7 +255,7 @@ def _front_table(run: Run, front: Sequence[tuple[float, float]], cost: str) -> T
     return point_table("The front of the search", ["", cost_label(cost), quality_label(run.results.quality)], rows)
 
 
-def tested_figure(run: Run, cost: str = "macs", where: str = "") -> Figure | None:
+def set_figure(run: Run, cost: str = "macs", where: str = "") -> Figure | None:
     """Quality on the leading test set (or `where`) against a cost, models beside baselines."""
     where = where or leading_set(run) or "validation"
     chosen = [one for one in run.results.models if _place(run, one, cost, where)]
@@ -301,4 +301,4 @@ def _words(run: Run, entry: Entry, cost: str, where: str) -> tuple[str, str]:
 
 def latency_figure(run: Run) -> Figure | None:
     """Quality against measured latency of at least two networks: on the leading test set, or else on validation."""
-    return tested_figure(run, "latency_ms") or tested_figure(run, "latency_ms", "validation")
+    return set_figure(run, "latency_ms") or set_figure(run, "latency_ms", "validation")

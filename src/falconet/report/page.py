@@ -9,11 +9,12 @@ own, so names and texts from strangers stay text even if an escape were forgotte
 from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from falconet.files import write_text
@@ -21,7 +22,7 @@ from falconet.report import story, verdict
 from falconet.report.cards import Card, make_cards
 from falconet.report.commands import Command, next_commands, usage
 from falconet.report.evidence import history_figures, prediction_figure, rank_figure, trust_figure
-from falconet.report.figures import Figure, front_figure, latency_figure, tested_figure
+from falconet.report.figures import Figure, front_figure, latency_figure, set_figure
 from falconet.report.pictures import Embedded
 from falconet.report.reading import Run, read_run
 from falconet.report.tables import (
@@ -35,7 +36,7 @@ from falconet.report.tables import (
     stage_table,
     text_table,
 )
-from falconet.report.views import entries, tested_sets
+from falconet.report.views import entries, set_names
 from falconet.report.words import plural
 
 
@@ -98,16 +99,9 @@ def write_report(folder: Path) -> Path:
 def render(run: Run) -> str:
     """The page as text."""
     script, style = _asset("script.js"), _asset("style.css")
-    environment = Environment(
-        loader=PackageLoader("falconet.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["caption"] = lambda values: story.caption_number(run, values)
-    text = environment.get_template("page.html.j2").render(
+    text = _template().render(
         page=gather(run),
+        caption=lambda values: story.caption_number(run, values),
         script=Markup(script),
         style=Markup(style),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
@@ -116,13 +110,24 @@ def render(run: Run) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+@cache
+def _template() -> Template:
+    return Environment(
+        loader=PackageLoader("falconet.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("page.html.j2")
+
+
 def gather(run: Run) -> Page:
     """Everything the page prints, from the run."""
     problems = list(run.problems)
     cards = make_cards(run, problems)
     hero_card = cards[0] if cards and cards[0].pictures else None
     unfinished = story.unfinished(run)
-    charts = [front_figure(run), front_figure(run, "latency_ms"), tested_figure(run), latency_figure(run)]
+    charts = [front_figure(run), front_figure(run, "latency_ms"), set_figure(run), latency_figure(run)]
     rank = run.results.rank_correlation
     return Page(
         run=run,
@@ -175,7 +180,7 @@ def data_groups(run: Run) -> list[DataGroup]:
         names = run.data.get(key)
         if isinstance(names, list) and names:
             found.append(DataGroup(key, plural(len(names), "picture"), words, tuple(str(name) for name in names)))
-    for name in tested_sets(run):
+    for name in set_names(run):
         scores = [entry.test[name] for entry in entries(run) if name in entry.test]
         names = tuple(dict.fromkeys(picture for score in scores for picture in score.per_image))
         found.append(DataGroup(name, plural(scores[0].num_images, "picture"), "read for the final table only", names))

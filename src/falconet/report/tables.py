@@ -14,7 +14,7 @@ from falconet.report.views import (
     entries,
     interpolation,
     latencies,
-    tested_sets,
+    set_names,
     title,
     validation_quality,
 )
@@ -73,7 +73,7 @@ ORIGINS = {
 
 def score_table(run: Run) -> Table | None:
     """Every model and baseline with what it costs and what it scores."""
-    quality, sets = run.results.quality, tested_sets(run)
+    quality, sets = run.results.quality, set_names(run)
     costs = [name for name in ("macs", "params") if any(name in entry.costs for entry in entries(run))]
     headers = ["Network", *(cost_label(name) for name in costs), "Latency", "Validation"]
     headers += [*sets, "Training", "Origin"]

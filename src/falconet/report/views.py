@@ -91,7 +91,7 @@ def entries(run: Run) -> list[Entry]:
     return [*run.results.models, *run.results.baselines]
 
 
-def tested_sets(run: Run) -> list[str]:
+def set_names(run: Run) -> list[str]:
     """The names of all test sets with a score, in the order they were written; those of the models lead."""
     return list(dict.fromkeys(name for entry in entries(run) for name in entry.test))
 

@@ -1,7 +1,7 @@
 """Numbers as words: amounts, costs, qualities and times the way a person writes them. Nothing here reads a file.
 
->>> amount(2_382_000_000), cost_words("macs", 2.38e9), duration(4320)
-('2.38 G', '2.38 GMACs', '1 h 12 min')
+>>> amount(2_382_000_000), cost_words("macs", 2.38e9), duration(6600)
+('2.38 G', '2.38 GMACs', '1 h 50 min')
 """
 
 import math
@@ -87,7 +87,7 @@ def factor(ratio: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time in the two largest units: "40 s", "25 min", "1 h 12 min"."""
+    """A span of time in the two largest units: "40 s", "25 min", "1 h 50 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{_plain(seconds, 2)} s"
     minutes = round(seconds / 60)
