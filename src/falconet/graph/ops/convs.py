@@ -260,4 +260,8 @@ class Linear(Op):
     def run(self, w: Mapping[str, Tensor], xs: tuple[Tensor, ...], training: bool) -> Tensor:
         from torch.nn import functional
 
+        if xs[0].dim() != 2:
+            raise ValueError(
+                f"a linear layer needs a flat tensor, got shape {tuple(xs[0].shape)}: put Flatten before it"
+            )
         return functional.linear(xs[0], w["weight"], w.get("bias"))
