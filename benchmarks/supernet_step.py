@@ -2,9 +2,9 @@
 
     python benchmarks/supernet_step.py [--rounds 40]
 
-Both run forward, loss and backward on the same batch (32 patches of 32x32, float32, channels last), in turn, in shuffled
-rounds, in one process with one thread; what counts is the ratio of the medians of processor time. The plain module is
-written with nn.Conv2d and nn.LeakyReLU alone. Target: at most 1.05.
+Both run forward, loss and backward on the same batch (32 patches of 32x32, float32, channels last), in turn, in
+shuffled rounds, in one process with one thread; what counts is the ratio of the medians of processor time. The plain
+module is written with nn.Conv2d and nn.LeakyReLU alone. Target: at most 1.05.
 """
 
 from __future__ import annotations

@@ -1,0 +1,77 @@
+"""Laws of the initialization: signals keep their size through many layers, sums and outputs begin quietly."""
+
+from __future__ import annotations
+
+import torch
+
+from falconet.graph import Conv, Draft, LeakyReLU, NetSpec
+from falconet.graph.network import Network
+from falconet.spaces import Restoration, build, largest
+from falconet.train.init import QUIET, msra
+
+
+def chain(depth: int, slope: float = 0.1) -> NetSpec:
+    d = Draft(x=16)
+    y = "x"
+    for i in range(depth):
+        y = d.layer(f"act{i}", LeakyReLU(slope), d.layer(f"conv{i}", Conv(16), y))
+    return d.build(y)
+
+
+def restoration(kind: str) -> NetSpec:
+    space = Restoration(width=(16,), depth=(3,), kind=(kind,), activation=("leaky_relu",))
+    return build(space, largest(space))
+
+
+def second_moment(spec: NetSpec, initialise: bool) -> float:
+    torch.manual_seed(0)
+    network = Network(spec)
+    if initialise:
+        msra(network, [spec])
+    with torch.no_grad():
+        output = network(torch.randn(4, 16, 24, 24))
+    assert isinstance(output, torch.Tensor)
+    return float(output.square().mean())
+
+
+def test_thirty_layers_keep_the_size_of_signals_where_torchs_default_loses_it() -> None:
+    kept = second_moment(chain(30), initialise=True) ** (1 / 30)  # a layer's factor; zero padding takes a little
+    lost = second_moment(chain(30), initialise=False) ** (1 / 30)
+    assert 0.8 < kept < 1.1
+    assert lost < 0.65
+
+
+def test_residual_networks_begin_near_their_skip() -> None:
+    spec = restoration("residual")
+    torch.manual_seed(0)
+    network = Network(spec)
+    msra(network, [spec])
+    x = torch.rand(1, 1, 16, 16)
+    with torch.no_grad():
+        output = network(x)
+    nearest = x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert isinstance(output, torch.Tensor)
+    assert 0 < float((output - nearest).abs().mean()) < 0.1
+
+
+def test_layers_that_feed_sums_or_outputs_are_quiet_and_the_rest_is_not() -> None:
+    spec = restoration("residual")
+    torch.manual_seed(0)
+    network = Network(spec)
+    msra(network, [spec])
+    stds = {name: float(p.detach().std()) for name, p in network.named_parameters() if name.endswith("weight")}
+    loud = (2 / (1.01 * 16 * 9)) ** 0.5
+    assert abs(stds["s0b0_residual.conv1.weight"] / loud - 1) < 0.1
+    assert abs(stds["s0b0_residual.conv2.weight"] / (QUIET * loud) - 1) < 0.1
+    assert abs(stds["tail_plain.conv.weight"] / (QUIET * loud) - 1) < 0.15
+    assert all(float(p.detach().abs().max()) == 0 for name, p in network.named_parameters() if name.endswith("bias"))
+
+
+def test_branches_that_merge_away_keep_torchs_default() -> None:
+    spec = restoration("ecb")
+    torch.manual_seed(0)
+    default = {name: p.detach().clone() for name, p in Network(spec).named_parameters()}
+    torch.manual_seed(0)
+    network = Network(spec)
+    msra(network, [spec])
+    assert all(torch.equal(p, default[name]) for name, p in network.named_parameters())
