@@ -37,8 +37,8 @@ def second_moment(spec: NetSpec, initialise: bool) -> float:
 def test_thirty_layers_keep_the_size_of_signals_where_torchs_default_loses_it() -> None:
     kept = second_moment(chain(30), initialise=True) ** (1 / 30)  # a layer's factor; zero padding takes a little
     lost = second_moment(chain(30), initialise=False) ** (1 / 30)
-    assert 0.8 < kept < 1.1
-    assert lost < 0.65
+    assert 0.85 < kept < 1.1
+    assert lost < 0.8
 
 
 def test_residual_networks_begin_near_their_skip() -> None:
