@@ -39,7 +39,7 @@ def make_cards(run: Run, problems: list[str]) -> list[Card]:
     left = MAX_PICTURES
     for model in run.results.models:
         folder = run.models.get(model.name, ModelFolder(model.name))
-        pictures = _pictures(folder, min(left, MAX_PICTURES_A_MODEL), problems)
+        pictures = _pictures(folder, min(left, MAX_PICTURES_A_MODEL), problems, close_up=not cards)
         left -= len(pictures)
         cards.append(
             Card(
@@ -65,11 +65,12 @@ def _all_costs(model: ModelResult) -> dict[str, float]:
     return model.costs | ({"latency_ms": model.latency.median_ms} if model.latency else {})
 
 
-def _pictures(folder: ModelFolder, limit: int, problems: list[str]) -> tuple[Embedded, ...]:
-    found = []
+def _pictures(folder: ModelFolder, limit: int, problems: list[str], close_up: bool) -> tuple[Embedded, ...]:
+    """At most `limit` examples of a model; the close-up is for the first, which opens the page."""
+    found: list[Embedded] = []
     for picture in folder.pictures[:limit]:
         try:
-            found.append(embed(picture))
+            found.append(embed(picture, close_up and not found))
         except ValueError as error:
             problems.append(f"models/{folder.name}/examples: {error}")
     return tuple(found)

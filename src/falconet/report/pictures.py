@@ -41,8 +41,8 @@ class Embedded:
     cropped: bool = False
 
 
-def embed(picture: Picture) -> Embedded:
-    """The example with its files as data URIs.
+def embed(picture: Picture, close_up: bool = True) -> Embedded:
+    """The example with its files as data URIs; with a close-up, if that is wanted and the picture is large enough.
 
     Raises ValueError, naming the file, when one of them is no picture, is too large or differs in size from the others.
     """
@@ -55,7 +55,7 @@ def embed(picture: Picture) -> Embedded:
         opened = {kind: _middle(image) for kind, image in opened.items()}
     width, height = opened["after"].size
     images = {kind: data_uri(image) for kind, image in opened.items()}
-    return Embedded(picture, images, width, height, _patch(opened), cropped)
+    return Embedded(picture, images, width, height, _patch(opened) if close_up else None, cropped)
 
 
 def _open(picture: Picture, kind: str) -> Image.Image:

@@ -62,15 +62,18 @@ def headline(run: Run) -> Headline:
         sentences.append("Measured with the weights it inherited; it has not had training of its own yet.")
     in_db = run.results.quality_unit == "dB"
     number = f"{score.value:.1f} dB" if in_db else quality_words(run.results.quality, score.value)
-    return Headline(f"{_network_words(models[0])} that scores {number} on {_where(run, score)}", " ".join(sentences))
+    network = network_words(models[0].costs.get("macs"))
+    return Headline(
+        f"{network[0].upper()}{network[1:]} that scores {number} on {_where(run, score)}", " ".join(sentences)
+    )
 
 
-def _network_words(model: ModelResult) -> str:
-    """A model by its cost: "A 2.4 GMACs network"."""
-    if "macs" not in model.costs:
-        return "A network"
-    words = cost_words("macs", model.costs["macs"], 2)
-    return f"{'An' if words.startswith(('8', '11 ', '18 ')) else 'A'} {words} network"
+def network_words(macs: float | None) -> str:
+    """A network by its cost, with its article: "a 2.4 GMACs network", "an 8.1 GMACs network"."""
+    if macs is None:
+        return "a network"
+    words = cost_words("macs", macs, 2)
+    return f"{'an' if words.startswith(('8', '11 ', '18 ')) else 'a'} {words} network"
 
 
 def _where(run: Run, score: Score) -> str:
@@ -113,10 +116,10 @@ def _early_headline(run: Run) -> Headline:
     if not trials:
         return Headline("This run has begun; nothing has been measured yet", "The plan and the settings are below.")
     best = max(trials, key=lambda trial: trial.quality[quality])
-    network = f"{cost_words('macs', best.costs['macs'].value, 2)} network" if "macs" in best.costs else "network"
+    network = network_words(best.costs["macs"].value if "macs" in best.costs else None)
     value = quality_words(quality, best.quality[quality])
     return Headline(
-        f"Best of {plural(len(trials), 'network')} so far: a {network} with {value}",
+        f"Best of {plural(len(trials), 'network')} so far: {network} with {value}",
         "Measured on validation pictures with inherited weights. No network has been trained on its own yet.",
     )
 

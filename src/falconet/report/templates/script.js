@@ -95,7 +95,7 @@ for (const button of document.querySelectorAll(".copier")) {
   });
 }
 
-// Paper shows everything.
+// Paper shows everything but long lists.
 addEventListener("beforeprint", () => {
-  for (const one of document.querySelectorAll("details:not(.figures)")) one.open = true;
+  for (const one of document.querySelectorAll("details:not(.figures, .long)")) one.open = true;
 });
