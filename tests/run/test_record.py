@@ -35,7 +35,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(UserError, match="not a run folder"):
         refuse_existing(tmp_path / "photos")
-    with pytest.raises(UserError, match="has no recipe.yaml"), opened(tmp_path / "photos"):
+    with pytest.raises(UserError, match=r"has no recipe\.yaml"), opened(tmp_path / "photos"):
         pass
     with pytest.raises(UserError, match="there is no folder"), opened(tmp_path / "nowhere"):
         pass
@@ -64,6 +64,13 @@ def test_two_processes_never_work_in_one_folder(folder: Path, monkeypatch: pytes
         os.kill(other.pid, signal.SIGKILL)
     with opened(folder) as record:  # the lock died with its process
         assert record.folder == folder
+
+
+def test_half_written_files_are_swept(folder: Path) -> None:
+    (folder / "stages").mkdir()
+    (folder / "stages" / ".one.json.0123.partial").write_text("{")
+    with opened(folder):
+        assert list((folder / "stages").iterdir()) == []
 
 
 def test_a_stage_is_done_when_it_says_so(folder: Path) -> None:

@@ -178,6 +178,7 @@ def opened(folder: Path) -> Iterator[Record]:
     require_run(folder)
     with (folder / "lock").open("a+", encoding="utf-8") as lock:
         _hold(lock, folder)
+        _sweep(folder)
         yield Record(folder, lock.fileno())
 
 
@@ -189,6 +190,15 @@ def require_run(folder: Path) -> None:
         )
     if not (folder / "recipe.yaml").is_file():
         raise UserError(f"{folder} is not a run folder: it has no recipe.yaml")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written; whoever holds the lock may."""
+    for path in folder.rglob(".*.partial"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _hold(lock: IO[str], folder: Path) -> None:

@@ -38,7 +38,24 @@ class Supernet:
 
 
 def train_supernet(record: Record, recipe: Recipe, dataset: Dataset, steps: int, progress: Progress) -> Supernet:
-    """The trained supernet: trained now, trained on, or read when it is done."""
+    """The trained supernet: trained now, trained on, or only read when it is done.
+
+    It is always read back from its file, so that what comes next computes with the same bits in the same order of
+    memory, whether this process trained it or found it.
+    """
+    from falconet.graph.network import Network
+
+    folder = record.path("checkpoints", "supernet")
+    store = _store(folder / "store.json", recipe)
+    if not record.done(STAGE):
+        _train(record, recipe, dataset, store, steps, folder, progress)
+    return Supernet(load_kept(Network(store=store), folder), str(record.facts(STAGE)["version"]))
+
+
+def _train(
+    record: Record, recipe: Recipe, dataset: Dataset, store: Store, steps: int, folder: Path, progress: Progress
+) -> None:
+    """Train the store's weights, or train them on, and write what they came to."""
     import torch
 
     from falconet.graph.network import Network
@@ -46,12 +63,9 @@ def train_supernet(record: Record, recipe: Recipe, dataset: Dataset, steps: int,
     from falconet.train.init import msra
     from falconet.train.paths import paths
 
-    folder = record.path("checkpoints", "supernet")
     torch.manual_seed(recipe.seed)
-    network = Network(store=_store(folder / "store.json", recipe))
+    network = Network(store=store)
     msra(network, _some_networks(recipe))
-    if record.done(STAGE):
-        return Supernet(load_kept(network, folder), str(record.facts(STAGE)["version"]))
     with record.stage(STAGE) as clock, progress.task("supernet", steps) as update:
 
         def on_step(step: int, loss: float) -> None:
@@ -62,7 +76,6 @@ def train_supernet(record: Record, recipe: Recipe, dataset: Dataset, steps: int,
         fitted = fit(network, recipe.task, dataset, recipe.supernet, sharing, steps, folder, recipe.seed, on_step)
         version = f"supernet@{keep(network, folder)[:8]}"
         clock.finish({"version": version, "steps": steps, "loss": fitted.loss, "precision": fitted.precision})
-    return Supernet(network, version)
 
 
 def _some_networks(recipe: Recipe) -> list[NetSpec]:

@@ -65,6 +65,7 @@ def train_one(
 ) -> None:
     """Train one kept network, or train it on; its stage is done afterwards."""
     from falconet.evaluate.quality import quality
+    from falconet.graph.network import Network
     from falconet.train.fit import fit
     from falconet.train.paths import alone
 
@@ -82,7 +83,7 @@ def train_one(
 
         fitted = fit(network, recipe.task, dataset, recipe.final, alone(spec), steps, folder, recipe.seed, on_step)
         keep(network, folder)
-        final = quality(network, recipe.task, dataset)
+        final = quality(load_kept(Network(spec), folder), recipe.task, dataset)
         better = final[recipe.task.quality] >= inherited[recipe.task.quality]
         clock.finish(
             {
@@ -99,10 +100,12 @@ def train_one(
 
 def trained(record: Record, one: OneSearch, chosen: Chosen, supernet: Supernet) -> Network:
     """The network with the better of its two weights, when its stage is done."""
-    network = supernet.network.extract(build(one.recipe.space, chosen.trial.arch))
+    from falconet.graph.network import Network
+
+    spec = build(one.recipe.space, chosen.trial.arch)
     if record.facts(stage_of(chosen))["weights"] == "inherited":
-        return network.eval()
-    return load_kept(network, record.path("checkpoints", chosen.name))
+        return supernet.network.extract(spec).eval()
+    return load_kept(Network(spec), record.path("checkpoints", chosen.name))
 
 
 def _in_process(record: Record, one: OneSearch, chosen: Chosen, steps: Mapping[str, int], progress: Progress) -> None:

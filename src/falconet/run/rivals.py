@@ -1,0 +1,78 @@
+"""The rivals: hand-designed networks trained by the same loop on the same pictures, so that search has to earn its keep.
+
+    stages/rival.NAME.json       validation quality, costs, steps and core-minutes
+    stages/test.rival.NAME.json  figures of every test picture
+    checkpoints/rival.NAME/      where its training stands, and what it came to
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from falconet.graph import NetSpec, costs
+from falconet.run.progress import Progress
+from falconet.run.recipe import Recipe
+from falconet.run.record import Record
+from falconet.run.settings import RivalSettings
+from falconet.run.supernet import keep, load_kept
+from falconet.run.wanted import sizes
+from falconet.zoo import ZOO
+
+if TYPE_CHECKING:
+    from falconet.graph.network import Network
+    from falconet.tasks import Dataset
+
+
+def rival_spec(recipe: Recipe, rival: RivalSettings) -> NetSpec:
+    """The network of a rival, at the scale of the recipe's task."""
+    scale = getattr(recipe.task, "scale", None)
+    return ZOO[rival.net](**({"scale": scale} if scale else {}), **rival.options)
+
+
+def train_rival(
+    record: Record, recipe: Recipe, rival: RivalSettings, dataset: Dataset, steps: int, progress: Progress
+) -> Network:
+    """The trained rival: trained now, trained on, or read when it is done."""
+    import torch
+
+    from falconet.evaluate.quality import quality
+    from falconet.graph.network import Network
+    from falconet.train.fit import fit
+    from falconet.train.init import msra
+    from falconet.train.paths import alone
+
+    spec, stage = rival_spec(recipe, rival), stage_of(rival)
+    folder = record.path("checkpoints", stage)
+    torch.manual_seed(recipe.seed)
+    network = Network(spec)
+    if record.done(stage):
+        return load_kept(network, folder)
+    msra(network, [spec])
+    with record.stage(stage) as clock, progress.task(stage, steps) as update:
+
+        def on_step(step: int, loss: float) -> None:
+            clock.tick()
+            update(step, loss=loss)
+
+        fitted = fit(network, recipe.task, dataset, rival, alone(spec), steps, folder, recipe.seed, on_step)
+        keep(network, folder)
+        found = costs(spec, *sizes(recipe))
+        clock.finish(
+            {
+                "steps": steps,
+                "precision": fitted.precision,
+                "core_minutes": fitted.core_seconds / 60,
+                "final": dict(quality(network, recipe.task, dataset)),
+                "costs": {
+                    "macs": found.macs,
+                    "params": found.params,
+                    "peak_activation_bytes": found.peak_activation_bytes,
+                },
+            }
+        )
+    return network
+
+
+def stage_of(rival: RivalSettings) -> str:
+    """The name of the stage that trains a rival."""
+    return f"rival.{rival.title}"

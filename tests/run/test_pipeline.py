@@ -1,0 +1,254 @@
+"""A whole tiny run: what it leaves, that it can be stopped anywhere, and that its supernet serves other searches."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falconet.deploy import load_model
+from falconet.errors import UserError
+from falconet.evaluate.quality import quality, runner
+from falconet.report import read_results
+from falconet.run import Recipe, pipeline
+from falconet.run.recipe import parse
+from falconet.run.record import Record
+from falconet.run.searches import read_recipe, searches
+from falconet.run.supernet import train_supernet
+from falconet.run.training import stage_of, trained
+from falconet.search import read_trials
+
+Copy = Callable[[Path], Path]
+MEASURED = {  # what no two runs agree on
+    "seconds", "core_minutes", "wall_minutes", "starts", "date", "spread_ms", "min_ms", "p10_ms", "median_ms", "load",
+    "relative", "num_samples", "core_seconds", "wall_seconds",
+}  # fmt: skip
+DERIVED = {"report.html", "log.txt", "lock", "environment.json", "card.md"}  # made of the rest, dated
+
+
+def without_times(value: Any) -> Any:
+    """The value without measured times, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_times(item) for key, item in value.items() if key not in MEASURED}
+    if isinstance(value, list):
+        return [without_times(item) for item in value]
+    return value
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """Path -> what the file holds: JSON without measured times, a hash of all else."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() or name.rpartition("/")[2] in DERIVED:
+            continue
+        if path.suffix == ".json":
+            found[name] = without_times(json.loads(path.read_text()))
+        elif path.suffix == ".jsonl":
+            found[name] = [without_times(json.loads(line)) for line in path.read_text().splitlines()]
+        else:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    results = found.get("results.json")
+    if isinstance(results, dict):
+        results["run"] = ""
+        results["stages"] = sorted((stage for stage in results["stages"]), key=lambda stage: str(stage["name"]))
+    return found
+
+
+def test_a_run_leaves_models_that_can_be_trusted(finished: Path) -> None:
+    results = read_results(finished)
+    assert {model.name for model in results.models} == {"macs-3M", "macs-8M"}
+    for model in results.models:
+        assert model.costs["macs"] <= model.budget["macs"]
+        assert model.weights in ("inherited", "final")
+        assert model.latency is not None and model.latency.median_ms > 0
+        assert model.parity[0].max_error <= 1e-4
+        assert len(model.examples) == 2
+        for file in ("model.onnx", "model.json", "weights.safetensors", "run.py", "card.md"):
+            assert (finished / "models" / model.name / file).is_file()
+    assert (finished / "report.html").stat().st_size > 10_000
+    assert results.baselines[0].name == "bicubic"
+
+
+def test_every_trial_says_where_its_score_comes_from(finished: Path) -> None:
+    trials = read_trials(finished / "trials.jsonl")
+    version = Record(finished).facts("supernet")["version"]
+    assert {trial.weights for trial in trials} == {version}
+    assert {trial.fidelity for trial in trials} == {"inherited"}
+    assert {trial.proposer for trial in trials} == {"nsga2", "random"}
+    assert {name: cost.how for name, cost in trials[0].costs.items()} == {
+        "macs": "counted", "params": "counted", "peak_activation_bytes": "counted", "latency_ms": "predicted",
+    }  # fmt: skip
+    assert all(trial.costs["macs"].value <= 8e6 for trial in trials)
+
+
+def test_what_was_evaluated_is_what_was_exported(finished: Path, tiny: Recipe) -> None:
+    dataset = tiny.task.read(tiny.data, tiny.seed)
+    for model in read_results(finished).models:
+        shipped = load_model(finished / "models" / model.name)
+        expected = model.final if model.weights == "final" else model.inherited
+        assert tiny.task.validate(runner(shipped.network), dataset) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_trials_score_is_that_of_its_extract(finished: Path, tiny: Recipe) -> None:
+    from falconet.spaces import build
+
+    dataset = tiny.task.read(tiny.data, tiny.seed)
+    supernet = train_supernet(Record(finished), tiny, dataset, 6, pipeline.Silent())
+    trial = read_trials(finished / "trials.jsonl")[-1]
+    network = supernet.network.extract(build(tiny.space, trial.arch))
+    assert quality(network, tiny.task, dataset) == trial.quality
+
+
+def test_resuming_a_finished_run_changes_nothing(finished: Path, a_copy: Copy) -> None:
+    folder = a_copy(finished)
+    pipeline.resume(folder)
+    assert contents(folder) == contents(finished)
+    assert Record(folder).state("supernet")["starts"] == 1
+
+
+def test_a_killed_run_ends_with_the_same_bits(begun: Path, finished: Path, a_copy: Copy) -> None:
+    folder = a_copy(begun)
+    script = Path(__file__).with_name("kill_and_resume.py")
+    command = [sys.executable, str(script), str(folder), "1", "25"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert int(done.stdout) >= 8
+    assert_same(folder, finished)
+
+
+def assert_same(folder: Path, finished: Path) -> None:
+    ours, theirs = contents(folder), contents(finished)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 12))
+def test_a_run_killed_often_ends_with_the_same_bits(begun: Path, finished: Path, a_copy: Copy, seed: int) -> None:
+    folder = a_copy(begun)
+    script = Path(__file__).with_name("kill_and_resume.py")
+    command = [sys.executable, str(script), str(folder), str(seed), "12"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert_same(folder, finished)
+
+
+def test_final_trainings_side_by_side_give_the_same_weights(begun: Path, finished: Path, a_copy: Copy) -> None:
+    folder = a_copy(begun)
+    text = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(text.replace("workers: 1", "workers: 2"))
+    pipeline.resume(folder)
+    for name in ("macs-3M", "macs-8M"):
+        kept = f"checkpoints/{name}/kept.safetensors"
+        assert (folder / kept).read_bytes() == (finished / kept).read_bytes()
+
+
+def test_a_failing_worker_is_told(begun: Path, a_copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = a_copy(begun)
+    text = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(text.replace("workers: 1", "workers: 2"))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="ended with code 1"):
+        pipeline.resume(folder)
+
+
+def test_the_supernet_serves_another_budget(finished: Path, a_copy: Copy) -> None:
+    folder = a_copy(finished)
+    before = (folder / "checkpoints/supernet/kept.safetensors").read_bytes()
+    pipeline.search(folder, ["budget.macs=4M", "final.at=[]", "final.steps=0"])
+    record = Record(folder)
+    assert record.state("supernet")["starts"] == 1
+    assert (folder / "checkpoints/supernet/kept.safetensors").read_bytes() == before
+    results = read_results(folder)
+    assert {row.id for row in results.searches} == {"search-1", "search-2"}
+    added = next(model for model in results.models if model.name == "macs-4M")
+    assert added.costs["macs"] <= 4e6
+    assert added.weights == "inherited"
+    assert all(model.latency is not None for model in results.models)
+    with pytest.raises(UserError, match="has this search already"):
+        pipeline.search(folder, ["budget.macs=4M", "final.at=[]", "final.steps=0"])
+    with pytest.raises(UserError, match="space cannot change any more"):
+        pipeline.search(folder, ["space.width=[4]"])
+
+
+def test_a_search_needs_a_trained_supernet(begun: Path, a_copy: Copy) -> None:
+    with pytest.raises(UserError, match="not trained yet"):
+        pipeline.search(a_copy(begun), ["budget.macs=4M"])
+
+
+def test_changed_pictures_are_noticed(tiny_text: str, photos: Path, begun: Path, a_copy: Copy, tmp_path: Path) -> None:
+    folder = a_copy(begun)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for path in sorted(photos.iterdir())[1:]:
+        (mine / path.name).write_bytes(path.read_bytes())
+    text = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(text.replace(str(photos), str(mine)))
+    with pytest.raises(UserError, match=r"pictures have changed since .* 1 missing \(astronaut"):
+        pipeline.resume(folder)
+
+
+def test_the_better_weights_are_kept(finished: Path, a_copy: Copy, tiny: Recipe) -> None:
+    """A final training that made a network worse is not what ships."""
+    folder = a_copy(finished)
+    path = folder / "stages" / "final.macs-3M.json"
+    state = json.loads(path.read_text())
+    state["facts"]["weights"] = "inherited"
+    path.write_text(json.dumps(state))
+    record = Record(folder)
+    dataset = tiny.task.read(tiny.data, tiny.seed)
+    supernet = train_supernet(record, tiny, dataset, 6, pipeline.Silent())
+    one = searches(folder, tiny)[0]
+    chosen = next(one_kept for one_kept in pipeline.choose(record, one, [one]) if one_kept.name == "macs-3M")
+    assert stage_of(chosen) == "final.macs-3M"
+    assert quality(trained(record, one, chosen, supernet), tiny.task, dataset) == chosen.trial.quality
+
+
+def test_a_report_of_a_run_that_has_just_begun(begun: Path, a_copy: Copy) -> None:
+    folder = a_copy(begun)
+    assert pipeline.report(folder).is_file()
+    assert read_results(folder).models == ()
+
+
+def test_a_space_of_the_users_own_moves_into_the_run(tiny_text: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from falconet.graph import Conv, Draft, PixelShuffle, ReLU\n"
+        "def space(pick):\n"
+        "    d = Draft(x=1)\n"
+        "    y = d.layer('act', ReLU(), d.layer('head', Conv(pick('width', (2, 4, 6))), 'x'))\n"
+        "    return d.build(d.layer('up', PixelShuffle(2), d.layer('tail', Conv(4), y)))\n"
+    )
+    recipe = parse(tiny_text, overrides=[f"space={mine}", "search.evaluations=3", "final.steps=0", "final.at=[]"])
+    folder = tmp_path / "run"
+    pipeline.begin(recipe, folder)
+    mine.unlink()
+    moved = folder.rename(tmp_path / "moved")
+    pipeline.resume(moved)
+    assert len(read_trials(moved / "trials.jsonl")) == 6
+    assert [model.weights for model in read_results(moved).models] == ["inherited"]
+    assert read_recipe(moved).space(lambda name, options: options[-1]).inputs[0].channels == 1
+
+
+def test_objects_of_a_program(tiny: Recipe, tmp_path: Path) -> None:
+    """A space that is a Python object: the run goes on only from the program that has it."""
+    from falconet.graph import Conv, Draft, NetSpec, PixelShuffle
+    from falconet.spaces import Pick
+
+    def own(pick: Pick) -> NetSpec:
+        d = Draft(x=1)
+        y = d.layer("head", Conv(pick("width", (2, 4))), "x")
+        return d.build(d.layer("up", PixelShuffle(2), d.layer("tail", Conv(4), y)))
+
+    recipe = tiny.model_copy(update={"space": own})
+    folder = tmp_path / "run"
+    pipeline.begin(recipe, folder)
+    with pytest.raises(UserError, match=r"the space of .* is .*own"):
+        pipeline.resume(folder)
+    pipeline.resume(folder, recipe=recipe)
+    assert read_results(folder).models
