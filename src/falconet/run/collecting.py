@@ -29,10 +29,12 @@ from falconet.run.choosing import Chosen, own_trials
 from falconet.run.plan import Plan
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record, read_json
+from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.searches import OneSearch
 from falconet.run.searching import BASELINE as RANDOM
 from falconet.run.shipping import BASELINE
 from falconet.run.training import stage_of
+from falconet.run.trust import rank_correlation
 from falconet.run.wanted import DEFAULT_OUTPUT, is_random, main_cost, objectives, strategy_name
 from falconet.search import hypervolume
 
@@ -49,7 +51,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
     models = [
         _model(record, one, chosen, latency) for one, kept in found.values() for chosen in sorted(kept, key=_descending)
     ]
-    baselines = _baselines(record)
+    baselines = (*_baselines(record), *_rivals(record, recipe))
     at = recipe.budget.at_output or (None if recipe.budget.at_input else DEFAULT_OUTPUT)
     return Results(
         run=record.folder.resolve().name,
@@ -66,6 +68,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         hypervolume=_hypervolume_facts(record, first),
         comparisons=_comparisons(models, baselines, recipe.task.quality),
         cost_prediction=_prediction(plan, models),
+        rank_correlation=rank_correlation(record, recipe),
         test_skipped=_skipped(record),
         notes=tuple(_notes(recipe, found)),
     )
@@ -145,6 +148,26 @@ def _baselines(record: Record) -> tuple[BaselineResult, ...]:
             test=_set_scores(tested),
         ),
     )
+
+
+def _rivals(record: Record, recipe: Recipe) -> list[BaselineResult]:
+    found = []
+    for rival in recipe.rivals.nets:
+        facts = _facts(record, rival_stage(rival))
+        if facts:
+            found.append(
+                BaselineResult(
+                    name=rival.title,
+                    title=rival.title,
+                    kind="ecb" if "ecb" in rival.net else "plain" if "plain" in rival.net else "zoo",
+                    origin="trained_here",
+                    costs=facts["costs"],
+                    final=facts["final"],
+                    core_minutes=facts["core_minutes"],
+                    test=_set_scores(_facts(record, f"test.{rival_stage(rival)}")),
+                )
+            )
+    return found
 
 
 def _searches(record: Record, one: OneSearch) -> list[SearchResult]:

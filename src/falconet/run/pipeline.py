@@ -24,12 +24,15 @@ from falconet.run.plan import Plan, make_plan
 from falconet.run.progress import Progress, Silent
 from falconet.run.recipe import Recipe, to_yaml
 from falconet.run.record import Record, create, opened, refuse_existing, require_run, to_json
+from falconet.run.rivals import stage_of as rival_stage
+from falconet.run.rivals import train_rival
 from falconet.run.searches import OneSearch, add, another, kept_recipe, read_recipe, searches
 from falconet.run.searching import Judge, search_twice, stage_of_search
-from falconet.run.shipping import ship, test_baseline, time_models
+from falconet.run.shipping import ship, test_baseline, test_rival, time_models
 from falconet.run.supernet import STAGE as SUPERNET
 from falconet.run.supernet import train_supernet
 from falconet.run.training import train_all
+from falconet.run.trust import measure_trust
 
 THREADS = 1  # more would change the last bits, and two threads are slower than one on a busy machine
 
@@ -113,6 +116,10 @@ def _work(record: Record, recipe: Recipe, progress: Progress) -> Path:
         ship(record, one, kept, supernet, dataset, progress)
         found[one.id] = (one, kept)
         time_models(record, one, [chosen.name for _, chosens in found.values() for chosen in chosens], progress)
+    for rival in recipe.rivals.nets:
+        network = train_rival(record, recipe, rival, dataset, planned.steps[rival_stage(rival)], progress)
+        test_rival(record, recipe, rival_stage(rival), network, dataset, progress)
+    measure_trust(record, recipe, supernet, dataset, recipe.trust.steps, progress)
     write_results(record.folder, collect(record, found))
     return write_report(record.folder)
 

@@ -27,6 +27,8 @@ from falconet.files import write_text
 from falconet.run.predict import LatencyLine, measure_line
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
+from falconet.run.rivals import rival_spec
+from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
 from falconet.run.wanted import counter, is_random, main_cost, sizes, wanted
 from falconet.search import Feasible, feasible_sample
@@ -114,6 +116,8 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     if earlier:
         steps["supernet"] = earlier.steps["supernet"]
     minutes = {name: seconds[name] * steps[name] / 60 for name in steps if not (earlier and name == "supernet")}
+    if not earlier:
+        _plan_comparisons(recipe, pictures, seconds, steps, minutes)
     minutes["search"] = per_evaluation * recipe.search.evaluations * (1 if is_random(recipe) else 2) / 60
     return Plan(
         space_size=SpaceSize(count=count.count, exact=count.exact, how=count.how),
@@ -125,6 +129,26 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
         latency=latency,
         notes=tuple(_notes(recipe, ranges)),
     )
+
+
+def _plan_comparisons(
+    recipe: Recipe, dataset: Dataset, seconds: dict[str, float], steps: dict[str, int], minutes: dict[str, float]
+) -> None:
+    """Add the rivals' trainings, and those that check the supernet's ranking."""
+    import torch
+
+    from falconet.graph.network import Network
+    from falconet.train.paths import alone
+
+    for rival in recipe.rivals.nets:
+        torch.manual_seed(recipe.seed)
+        spec, name = rival_spec(recipe, rival), rival_stage(rival)
+        seconds[name] = _step_seconds(Network(spec), recipe, dataset, rival, alone(spec))
+        steps[name] = _steps(rival, seconds[name])
+        minutes[name] = seconds[name] * steps[name] / 60
+    if recipe.trust.networks:
+        wanted_steps = [seconds[name] for name in wanted(recipe)]
+        minutes["trust"] = recipe.trust.networks * recipe.trust.steps * median(wanted_steps) / 60
 
 
 def check_feasible(recipe: Recipe, latency: LatencyLine | None = None) -> Feasible:

@@ -23,7 +23,7 @@ from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.graph import NetSpec
 from falconet.run.reading import Problems, read_yaml, split_override, suggestion, with_override
-from falconet.run.settings import FinalSettings, SpaceFile, SupernetSettings
+from falconet.run.settings import FinalSettings, Rivals, SpaceFile, SupernetSettings, TrustSettings
 from falconet.search import STRATEGIES, SearchSettings
 from falconet.spaces import SPACES, Pick
 from falconet.tasks import TASKS, DataSettings, Task
@@ -41,6 +41,8 @@ class Recipe(BaseModel):
     supernet: SupernetSettings
     search: SerializeAsAny[SearchSettings]
     final: FinalSettings
+    trust: TrustSettings = TrustSettings()
+    rivals: Rivals = Rivals()
     seed: int = Field(0, ge=0)
     workers: int = Field(1, ge=1)
 
@@ -53,6 +55,8 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "budget": Budget,
     "supernet": SupernetSettings,
     "final": FinalSettings,
+    "trust": TrustSettings,
+    "rivals": Rivals,
 }
 
 

@@ -1,8 +1,8 @@
-"""The rivals: hand-designed networks trained by the same loop on the same pictures, so that search has to earn its keep.
+"""The rivals: hand-designed networks trained by the same loop on the same pictures. Search has to earn its keep.
 
-    stages/rival.NAME.json       validation quality, costs, steps and core-minutes
-    stages/test.rival.NAME.json  figures of every test picture
-    checkpoints/rival.NAME/      where its training stands, and what it came to
+stages/rival.NAME.json       validation quality, costs, steps and core-minutes
+stages/test.rival.NAME.json  figures of every test picture
+checkpoints/rival.NAME/      where its training stands, and what it came to
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ written down: what a run computes never depends on how busy the machine was late
 
 from __future__ import annotations
 
+import difflib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from falconet.errors import UserError
 from falconet.evaluate import format_quantity, parse_quantity
 from falconet.spaces import Pick, Space, load_space
 from falconet.train.settings import PathSettings, TrainSettings
+from falconet.zoo import ZOO
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
@@ -80,6 +82,41 @@ class FinalSettings(Length, TrainSettings):
     """
 
     at: Annotated[tuple[Quantity, ...], BeforeValidator(several)] = ()
+
+
+class TrustSettings(TrainSettings):
+    """How the supernet's ranking is checked: `networks` of the space are trained alone, `steps` each; 0: not at all."""
+
+    networks: int = Field(0, ge=0)
+    steps: int = Field(2000, ge=1)
+
+
+class RivalSettings(Length, TrainSettings):
+    """A hand-designed network trained beside the search: a name of the zoo, its options, and how it is trained."""
+
+    net: str
+    options: dict[str, int | float | str] = {}
+
+    @field_validator("net")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ZOO:
+            near = difflib.get_close_matches(value, ZOO, 1)
+            raise ValueError(f"there is no zoo network {value!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        return value
+
+    @property
+    def title(self) -> str:
+        """The name with the values of its options: `plain_sr-4-16-leaky_relu`."""
+        return "-".join([self.net, *map(str, self.options.values())])
+
+
+class Rivals(BaseModel):
+    """Hand-designed networks that are trained beside the search, for the report to compare with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    nets: tuple[RivalSettings, ...] = ()
 
 
 class SpaceFile(BaseModel):

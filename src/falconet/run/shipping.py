@@ -50,6 +50,16 @@ def test_baseline(record: Record, recipe: Recipe, dataset: Dataset, progress: Pr
     _test(record, recipe, BASELINE, run, dataset, progress)
 
 
+def test_rival(
+    record: Record, recipe: Recipe, name: str, network: Network, dataset: Dataset, progress: Progress
+) -> None:
+    """Judge a trained rival on the validation and test pictures."""
+    from falconet.evaluate.quality import runner
+    from falconet.graph.network import deployed
+
+    _test(record, recipe, name, runner(deployed(network)), dataset, progress)
+
+
 def ship(
     record: Record, one: OneSearch, kept: Sequence[Chosen], supernet: Supernet, dataset: Dataset, progress: Progress
 ) -> None:

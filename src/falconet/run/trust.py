@@ -1,8 +1,8 @@
 """How far the supernet's ranking can be trusted: some networks trained alone, beside what they inherit.
 
-Networks of the space within the budget are drawn by the run's seed, spread over the costs as a random search's are. Each
-is trained from scratch, all equally long, and judged on the validation pictures; Kendall's tau between the two qualities
-then says how well inherited quality ranks, beside how well a bare count of multiply-accumulates does.
+Networks of the space within the budget are drawn by the run's seed, spread over the costs as a random search's are.
+Each is trained from scratch, all equally long, and judged on the validation pictures; Kendall's tau between the two
+qualities then says how well inherited quality ranks, beside how well a bare count of multiply-accumulates does.
 
     stages/trust.N.json          inherited and trained quality of the network N, and its costs
     checkpoints/trust.N/         where its training stands
@@ -21,7 +21,8 @@ from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.supernet import Supernet
 from falconet.run.wanted import counter, objectives
-from falconet.search import Feasible, random_archs
+from falconet.search import Feasible
+from falconet.search.strategy import random_archs
 from falconet.spaces import build
 
 if TYPE_CHECKING:

@@ -15,10 +15,12 @@ ZOO: Mapping[str, Callable[..., NetSpec]] = {
     "fsrcnn": fsrcnn,
     "fsrcnn_s": fsrcnn_s,
     "vdsr": vdsr,
+    "ecbsr": ecbsr,
     "ecbsr_m4c8": ecbsr_m4c8,
     "ecbsr_m4c16": ecbsr_m4c16,
     "ecbsr_m10c32": ecbsr_m10c32,
     "ecbsr_m16c64": ecbsr_m16c64,
+    "plain_sr": plain_sr,
     "plain_4x16": plain_4x16,
     "plain_7x20": plain_7x20,
 }

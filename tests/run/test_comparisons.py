@@ -1,0 +1,64 @@
+"""Rivals trained beside the search, and networks trained alone to see how far the supernet's ranking can be trusted."""
+
+from pathlib import Path
+
+import pytest
+
+from falconet.errors import UserError
+from falconet.report import read_results
+from falconet.run import pipeline
+from falconet.run.recipe import dump, parse
+
+MORE = """
+trust: {networks: 4, steps: 3, batch: 2, precision: float32}
+rivals:
+  nets:
+    - {net: plain_sr, options: {depth: 1, width: 4}, steps: 3, batch: 2, precision: float32}
+    - {net: ecbsr, options: {blocks: 1, width: 4, activation: relu}, steps: 3, batch: 2, precision: float32}
+"""
+
+
+@pytest.fixture(scope="module")
+def compared(tiny_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "compared"
+    pipeline.run(parse(tiny_text + MORE), folder)
+    return folder
+
+
+def test_rivals_stand_beside_the_searched_networks(compared: Path) -> None:
+    baselines = {one.name: one for one in read_results(compared).baselines}
+    plain, ecb = baselines["plain_sr-1-4"], baselines["ecbsr-1-4-relu"]
+    assert (plain.kind, ecb.kind) == ("plain", "ecb")
+    assert plain.costs["macs"] == ecb.costs["macs"] == (9 * 4 + 9 * 16 + 9 * 16) * 128 * 64
+    assert plain.final["psnr_y"] > 10
+    assert "plain_sr-1-4" in (compared / "report.html").read_text()
+
+
+def test_trust_is_measured_on_networks_trained_alone(compared: Path) -> None:
+    found = read_results(compared).rank_correlation
+    assert found is not None
+    assert len(found.points) == len({point.network for point in found.points}) == 4
+    assert {row.predictor for row in found.rows} == {"inherited quality", "MACs alone"}
+    assert all(-1 <= row.value <= 1 for row in found.rows)
+
+
+def test_a_finished_run_trains_nothing_again(compared: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (compared / "checkpoints").rglob("*.safetensors")}
+    pipeline.resume(compared)
+    assert before == {path: path.stat().st_mtime_ns for path in (compared / "checkpoints").rglob("*.safetensors")}
+
+
+def test_the_plan_counts_comparisons(compared: Path) -> None:
+    plan = (compared / "plan.json").read_text()
+    assert '"rival.plain_sr-1-4": 3' in plan
+    assert '"trust"' in plan
+
+
+def test_comparisons_are_written_back_as_they_were_read(tiny_text: str) -> None:
+    recipe = parse(tiny_text + MORE)
+    assert parse(dump(recipe)) == recipe
+
+
+def test_an_unknown_rival_is_refused_with_the_nearest_name(tiny_text: str) -> None:
+    with pytest.raises(UserError, match="did you mean plain_sr"):
+        parse(tiny_text + "\nrivals: {nets: [{net: plain_rs, steps: 1}]}\n")
