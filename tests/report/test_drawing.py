@@ -62,6 +62,8 @@ def test_operators_in_words(layer: Layer, words: str) -> None:
 
 def test_a_drawing_is_one_svg_with_a_bar_a_row_and_arcs_for_skips(network: NetSpec) -> None:
     svg = ElementTree.fromstring(draw_network(network))
+    boxes = next(group for group in svg.iter("g") if group.get("class") == "boxes")
+    assert [text.text for text in boxes.iter("text")] == ["b0", "b1", "b2", "b3"]
     rows = network_rows(network)
     bars = [box for box in svg.iter("rect") if box.get("class") == "bar"]
     assert len(bars) == len(rows)

@@ -128,3 +128,5 @@ def test_quality_ticks_have_as_few_digits_as_tell_them_apart(run: Run) -> None:
         "37.0",
     ]
     assert all(len(words) == 5 for _, words in figures.quality_axis(run, [36.91, 36.97]).ticks)
+    narrow = figures.quality_axis(run, [36.900, 36.903])
+    assert narrow.high - narrow.low > 0.1, "three thousandths of a dB must not look like a difference"

@@ -124,6 +124,8 @@ def test_what_is_missing_is_said(run: Run) -> None:
         "Search “search-1” (nsga2) has made 120 of 300 evaluations.",
         "No training of its own yet: medium.",
     ]
+    small_space = replace(changed(run, searches=searches), stages=(Stage(name="search-1.nsga2"),))
+    assert unfinished(small_space) == [], "a space may hold fewer networks than the search was allowed"
     assert next_commands(run)[0].text == f"falconet resume {run.folder.resolve().parent.name}/x"
 
 

@@ -167,14 +167,21 @@ def folded(rows: Sequence[Row]) -> list[Row]:
 
 
 def _tops(rows: Sequence[Row]) -> list[int]:
-    """The top of each row; a box leaves room for its frame and its name."""
+    """The top of each row; a box leaves room for its frame and its name. A block of one row needs no box."""
     tops, at = [], 8
+    boxed = [_is_boxed(rows, i) for i in range(len(rows))]
     for i, row in enumerate(rows):
         if i and row.block != rows[i - 1].block:
-            at += 6 * bool(rows[i - 1].block) + 18 * bool(row.block)
+            at += 6 * boxed[i - 1] + 18 * boxed[i]
         tops.append(at)
         at += ROW
     return tops
+
+
+def _is_boxed(rows: Sequence[Row], at: int) -> bool:
+    """Whether a neighbour of the row is of the same block."""
+    near = [rows[i].block for i in (at - 1, at + 1) if 0 <= i < len(rows)]
+    return bool(rows[at].block) and rows[at].block in near
 
 
 def _draw_boxes(svg: Element, rows: Sequence[Row], tops: Sequence[int]) -> None:
@@ -183,10 +190,10 @@ def _draw_boxes(svg: Element, rows: Sequence[Row], tops: Sequence[int]) -> None:
     for i in range(1, len(rows) + 1):
         if i < len(rows) and rows[i].block == rows[start].block:
             continue
-        if rows[start].block:
+        if rows[start].block and i - start > 1:
             top, bottom = tops[start] - 15, tops[i - 1] + ROW + 2
             put(group, "rect", {"x": 58, "y": top, "width": WIDTH - 60, "height": bottom - top, "rx": 8})
-            write(group, 68, top + 12, rows[start].block)
+            write(group, TEXT_LEFT, top + 12, rows[start].block)
         start = i
 
 

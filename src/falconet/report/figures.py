@@ -87,6 +87,7 @@ def draw_twice(draw: Callable[[Frame], Plot], wide: Frame) -> tuple[Markup, Mark
 
 
 Pairs = dict[str, list[tuple[float, float]]]  # (cost, quality) of each trial, by series
+LEAST_SPAN = {"dB": 0.1}
 CLOUD_MARKS: dict[str, Shape] = {"random": "triangle", "search": "circle"}
 
 
@@ -163,8 +164,13 @@ def cost_axis(run: Run, cost: str, values: Sequence[float]) -> Axis:
 
 
 def quality_axis(run: Run, values: Sequence[float], where: str = "on validation pictures") -> Axis:
-    """An axis of the quality; its ticks have as few digits as tell them apart."""
+    """An axis of the quality; its ticks have as few digits as tell them apart.
+
+    It spans LEAST_SPAN at least, so that a tie looks like one.
+    """
     name, unit = run.results.quality, run.results.quality_unit
+    room = max(0.0, LEAST_SPAN.get(unit, 0.0) - (max(values) - min(values))) / 2
+    values = [min(values) - room, max(values) + room]
     axis = linear_axis(f"{quality_label(name)} {where}{f', {unit}' if unit else ''}", values, str, headroom=0.13)
     for digits in range(5):
         words = [f"{value:.{digits}f}" for value, _ in axis.ticks]

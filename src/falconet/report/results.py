@@ -246,7 +246,10 @@ class CostPrediction(_Record):
 
 
 class Stage(_Record):
-    """One stage of the run: what the plan gave it and what it took. `done` is False while it can still be continued."""
+    """One stage of the run: what the plan gave it and what it took. `done` is False while it can still be continued.
+
+    The stage of a search is called ID.STRATEGY.
+    """
 
     name: str
     planned_seconds: float | None = None

@@ -86,11 +86,15 @@ def score_table(run: Run) -> Table | None:
         row.append(number(cost_words("latency_ms", entry.latency.median_ms) if entry.latency else ""))
         row.append(number("" if validation is None else quality_number(quality, validation)))
         row += [_test_cell(entry.test.get(name), quality, ours) for name in sets]
-        row.append(number(f"{entry.core_minutes:.0f} core-min" if entry.core_minutes is not None else ""))
+        row.append(number(_core_minutes(entry.core_minutes)))
         row.append(_origin(entry) if isinstance(entry, BaselineResult) else Cell("found here"))
         rows.append(row)
     unit = f" in {run.results.quality_unit}" if run.results.quality_unit else ""
     return make_table(f"All networks side by side: {quality_label(quality)}{unit}", headers, rows)
+
+
+def _core_minutes(minutes: float | None) -> str:
+    return "" if minutes is None else f"{minutes:.0f} core-min" if minutes >= 0.95 else "< 1 core-min"
 
 
 def _origin(entry: BaselineResult) -> Cell:
@@ -253,6 +257,10 @@ def stage_table(stages: Sequence[Stage]) -> Table | None:
         row += [number("" if n is None else f"{n:,}") for n in (stage.planned_steps, stage.steps)]
         row += [Cell("done" if stage.done else "not finished", strong=not stage.done), Cell(stage.note)]
         rows.append(row)
+    planned, spent = ([t for s in stages if (t := getattr(s, name))] for name in ("planned_seconds", "seconds"))
+    totals = [number(duration(sum(times)) if times else "", strong=True) for times in (planned, spent)]
+    if len(rows) > 1:
+        rows.append([Cell("together", strong=True), *totals, Cell(), Cell(), Cell(), Cell()])
     return make_table("Where the time went", headers, rows)
 
 
