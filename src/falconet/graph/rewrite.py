@@ -45,7 +45,7 @@ def merged(spec: NetSpec) -> NetSpec:
         return spec
     graph = _Graph(spec)
     graph.merge()
-    return graph.spec()
+    return graph.spec() if graph.actions else spec
 
 
 def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weights]:
