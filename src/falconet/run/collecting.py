@@ -7,6 +7,7 @@ from typing import Any
 
 from falconet.evaluate import Trial
 from falconet.evaluate.paired import paired
+from falconet.graph import costs
 from falconet.report import Results
 from falconet.report.results import (
     BaselineResult,
@@ -35,8 +36,9 @@ from falconet.run.searching import BASELINE as RANDOM
 from falconet.run.shipping import BASELINE
 from falconet.run.training import stage_of
 from falconet.run.trust import rank_correlation
-from falconet.run.wanted import DEFAULT_OUTPUT, is_random, main_cost, objectives, strategy_name
+from falconet.run.wanted import DEFAULT_OUTPUT, is_random, main_cost, objectives, sizes, strategy_name
 from falconet.search import hypervolume
+from falconet.zoo import ZOO
 
 Facts = Mapping[str, Any]
 
@@ -51,7 +53,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
     models = [
         _model(record, one, chosen, latency) for one, kept in found.values() for chosen in sorted(kept, key=_descending)
     ]
-    baselines = (*_baselines(record), *_rivals(record, recipe))
+    baselines = (*_baselines(record), *_rivals(record, recipe), *_prototype(recipe))
     at = recipe.budget.at_output or (None if recipe.budget.at_input else DEFAULT_OUTPUT)
     return Results(
         run=record.folder.resolve().name,
@@ -67,7 +69,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         searches=tuple(row for one, _ in found.values() for row in _searches(record, one)),
         hypervolume=_hypervolume_facts(record, first),
         comparisons=_comparisons(models, baselines, recipe.task.quality),
-        cost_prediction=_prediction(plan, models),
+        cost_prediction=_prediction(plan, [one for _, kept in found.values() for one in kept], latency),
         rank_correlation=rank_correlation(record, recipe),
         test_skipped=_skipped(record),
         notes=tuple(_notes(recipe, found)),
@@ -168,6 +170,23 @@ def _rivals(record: Record, recipe: Recipe) -> list[BaselineResult]:
                 )
             )
     return found
+
+
+def _prototype(recipe: Recipe) -> list[BaselineResult]:
+    """The heavy network that light ones are measured against, by its counted costs alone: VDSR for super-resolution."""
+    if recipe.task.name != "super_resolution":
+        return []
+    found = costs(ZOO["vdsr"](scale=recipe.task.scale), *sizes(recipe))  # type: ignore[attr-defined]
+    return [
+        BaselineResult(
+            name="vdsr",
+            title="VDSR",
+            kind="zoo",
+            origin="published",
+            source="Kim et al. 2016; costs counted on falconet's zoo network, not trained here",
+            costs={"macs": found.macs, "params": found.params, "peak_activation_bytes": found.peak_activation_bytes},
+        )
+    ]
 
 
 def _searches(record: Record, one: OneSearch) -> list[SearchResult]:
@@ -273,16 +292,18 @@ def _comparisons(
     return tuple(sorted(found, key=lambda one: (one.left, one.right, one.data)))
 
 
-def _per_picture(score: SetScore, metric: str) -> dict[str, float]:
-    return {name: scores[metric] for name, scores in score.per_image.items()}
-
-
-def _prediction(plan: Plan, models: Sequence[ModelResult]) -> CostPrediction:
+def _prediction(plan: Plan, kept: Sequence[Chosen], latency: Mapping[str, LatencyRow]) -> CostPrediction:
     """Networks timed for the plan, each predicted from the others, and the kept ones, predicted before the search."""
     points = [
         PredictedPoint(name=one.network[:12], predicted=one.predicted_ms, measured=one.measured_ms)
         for one in plan.latency.timed
     ]
+    for chosen in kept:
+        predicted, measured = chosen.trial.costs.get("latency_ms"), latency.get(chosen.name)
+        if predicted is not None and measured is not None:
+            points.append(
+                PredictedPoint(name=chosen.name, predicted=predicted.value, measured=measured.median_ms, chosen=True)
+            )
     return CostPrediction(
         cost="latency_ms",
         unit="ms",
