@@ -35,8 +35,13 @@ def save(folder: Path, step: int, tensors: Mapping[str, Mapping[str, Tensor]], s
     if target.exists():
         shutil.rmtree(target)
     beside.rename(target)
+    sweep(folder, target)
+
+
+def sweep(folder: Path, kept: Path) -> None:
+    """Remove every checkpoint but `kept`, and what a kill left half-written."""
     for path in folder.iterdir():
-        if path.name != target.name and (path.name.startswith("step-") or path.name.startswith(".writing-")):
+        if path.name != kept.name and path.name.startswith(("step-", ".writing-")):
             shutil.rmtree(path, ignore_errors=True)
 
 

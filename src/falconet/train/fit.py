@@ -101,6 +101,7 @@ class _Trainer:
         found = checkpoint.newest(self.folder)
         if found is None:
             return
+        checkpoint.sweep(self.folder, found)
         state = checkpoint.read_state(found)
         weights, average = checkpoint.read_tensors(found, "weights"), checkpoint.read_tensors(found, "average")
         self.network.load_state_dict(weights)
