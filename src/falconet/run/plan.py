@@ -20,8 +20,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from numpy import linspace
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from falconet import __version__
+from falconet.errors import UserError
 from falconet.evaluate import Budget, format_quantity
 from falconet.files import write_text
 from falconet.run.predict import LatencyLine, measure_line
@@ -90,8 +92,14 @@ class Plan(BaseModel):
 
     @staticmethod
     def read(path: Path) -> Plan:
-        """The plan that `write` wrote."""
-        return Plan.model_validate_json(path.read_text(encoding="utf-8"))
+        """The plan that `write` wrote. Raises UserError when there is none, or not one of this version."""
+        try:
+            return Plan.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError) as error:
+            raise UserError(
+                f"{path} is missing or not as Falconet {__version__} writes it ({str(error).splitlines()[0]}); "
+                "start another run"
+            ) from None
 
 
 def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None, earlier: Plan | None = None) -> Plan:

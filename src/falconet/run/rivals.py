@@ -32,7 +32,7 @@ def rival_spec(recipe: Recipe, rival: RivalSettings) -> NetSpec:
 def train_rival(
     record: Record, recipe: Recipe, rival: RivalSettings, dataset: Dataset, steps: int, progress: Progress
 ) -> Network:
-    """The trained rival: trained now, trained on, or read when it is done."""
+    """The trained rival: trained now, trained on, or only read when it is done; always as its file has it."""
     import torch
 
     from falconet.evaluate.quality import quality
@@ -43,10 +43,10 @@ def train_rival(
 
     spec, stage = rival_spec(recipe, rival), stage_of(rival)
     folder = record.path("checkpoints", stage)
+    if record.done(stage):
+        return load_kept(Network(spec), folder)
     torch.manual_seed(recipe.seed)
     network = Network(spec)
-    if record.done(stage):
-        return load_kept(network, folder)
     msra(network, [spec])
     with record.stage(stage) as clock, progress.task(stage, steps) as update:
 
@@ -56,6 +56,7 @@ def train_rival(
 
         fitted = fit(network, recipe.task, dataset, rival, alone(spec), steps, folder, recipe.seed, on_step)
         keep(network, folder)
+        network = load_kept(Network(spec), folder)
         found = costs(spec, *sizes(recipe))
         clock.finish(
             {
