@@ -1,0 +1,65 @@
+"""Publish what a run came to: its models as models that ship, its figures as a result file.
+
+    python scripts/publish.py runs/sr_x2 macs-6.1G=sr-x2 macs-2.5G=sr-x2-small
+
+Each RUN_MODEL=NAME becomes src/falconet/models/NAME, exported and proved again under its new name. The figures of the
+run, its plan, its environment and its recipe become results/RUN.json: what README and docs quote stands there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from falconet.deploy import read_model, write_model
+from falconet.files import write_json
+from falconet.run.searches import read_recipe
+from falconet.run.shipping import proof_samples
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    """Write the models and the result file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("models", nargs="*", metavar="RUN_MODEL=NAME")
+    given = parser.parse_args()
+    recipe = read_recipe(given.run)
+    samples = proof_samples(recipe.task.read(recipe.data, recipe.seed)) if given.models else []
+    for pair in given.models:
+        source, _, name = pair.partition("=")
+        model = read_model(given.run / "models" / source)
+        facts = model.facts
+        shipped = write_model(
+            ROOT / "src" / "falconet" / "models" / name,
+            network=model.network,
+            task=model.task,
+            samples=samples,
+            sizes=facts.costs_at,
+            arch=facts.arch,
+            metrics=facts.metrics,
+            training=facts.training,
+        )
+        print(f"{shipped.folder.relative_to(ROOT)}: {facts.metrics}")
+    path = ROOT / "results" / f"{given.run.name}.json"
+    write_json(path, result(given.run))
+    print(path.relative_to(ROOT))
+
+
+def result(run: Path) -> dict[str, Any]:
+    """The figures of a run with all that it takes to repeat it."""
+    read = {name: json.loads((run / f"{name}.json").read_text()) for name in ("environment", "plan", "results", "data")}
+    return {
+        "environment": read["environment"],
+        "recipe": (run / "recipe.yaml").read_text(),
+        "pictures": {name: len(read["data"][name]) for name in ("train", "validation", "skipped")},
+        "plan": read["plan"],
+        "results": read["results"],
+    }
+
+
+if __name__ == "__main__":
+    main()
