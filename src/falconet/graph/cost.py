@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import floor
+from math import floor, lcm
 
 from falconet.graph.ops import Op
 from falconet.graph.rewrite import merged
@@ -41,7 +41,7 @@ def costs(spec: NetSpec, *sizes: Size) -> Costs:
     small = merged(spec)
     shapes = input_shapes(small, *sizes)
     counts = _count(small, shapes, (False,) * len(shapes))
-    held = sum(_values(shapes[place]) for place in _used_inputs(small))
+    held = sum(shapes[place].values for place in _used_inputs(small))
     return Costs(counts.macs, counts.params, (held + counts.more) * BYTES_PER_VALUE)
 
 
@@ -76,32 +76,27 @@ def _count(spec: NetSpec, inputs: tuple[Shape, ...], kept: tuple[bool, ...]) -> 
     last_use = {name: number for number, names in enumerate(reads) for name in names}
     last_use.update(dict.fromkeys(spec.outputs, end))
     last_use.update({i.name: end for i, keep in zip(spec.inputs, kept, strict=True) if keep})
-    now = most = start = sum([_values(shape) for name, shape in shapes.items() if name in last_use])
+    now = most = start = sum([shape.values for name, shape in shapes.items() if name in last_use])
     macs = params = 0
     for number, (layer, names) in enumerate(zip(spec.layers, reads, strict=True)):
         xs = tuple([shapes[name] for name in layer.inputs])
-        counts = _count_layer(layer, xs, tuple([last_use.get(name, -1) > number for name in layer.inputs]))
+        later = tuple([last_use.get(name, -1) > number for name in layer.inputs])
+        try:
+            counts = _count(layer.op, xs, later) if isinstance(layer.op, NetSpec) else _count_op(layer.op, xs)
+        except ValueError as error:
+            raise ValueError(f"layer {layer.name!r}: {error}") from None
         shapes[layer.name] = counts.out
         macs += counts.macs
         params += counts.params
         most = max(most, now + counts.more)
         if layer.name in last_use:
-            now += _values(counts.out)
+            now += counts.out.values
         for name in names:
             if last_use[name] == number:
-                now -= _values(shapes[name])
+                now -= shapes[name].values
     if any(layer.weights for layer in spec.layers):
         params = _params(block_slots(spec, tuple([shape.parts for shape in inputs])))
     return _Counts(macs, params, most - start, shapes[spec.outputs[0]])
-
-
-def _count_layer(layer: Layer, xs: tuple[Shape, ...], kept: tuple[bool, ...]) -> _Counts:
-    try:
-        if isinstance(layer.op, NetSpec):
-            return _count(layer.op, xs, kept)
-        return _count_op(layer.op, xs)
-    except ValueError as error:
-        raise ValueError(f"layer {layer.name!r}: {error}") from None
 
 
 @lru_cache(maxsize=65536)
@@ -110,12 +105,12 @@ def _count_op(op: Op, xs: tuple[Shape, ...]) -> _Counts:
     height, width = op.size(*[x.size for x in xs])
     out = Shape(op.parts(*parts), height, width)
     params = sum([weight.count for weight in op.weights(*parts).values() if weight.learned])
-    return _Counts(op.macs(xs, out), params, _values(out), out)
+    return _Counts(op.macs(xs, out), params, out.values, out)
 
 
 def _reads(layer: Layer) -> set[str]:
     """The values that a layer reads; a block may leave some of its inputs unread."""
-    if not isinstance(layer.op, NetSpec):
+    if len(layer.inputs) == 1 or not isinstance(layer.op, NetSpec):
         return set(layer.inputs)
     return set([layer.inputs[place] for place in _used_inputs(layer.op)])  # noqa: C403  (quicker)
 
@@ -124,10 +119,6 @@ def _reads(layer: Layer) -> set[str]:
 def _used_inputs(block: NetSpec) -> tuple[int, ...]:
     read = set(block.outputs).union(*map(_reads, block.layers))
     return tuple(place for place, i in enumerate(block.inputs) if i.name in read)
-
-
-def _values(shape: Shape) -> int:
-    return shape.channels * shape.height * shape.width
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +151,7 @@ def layer_costs(spec: NetSpec, *sizes: Size) -> list[LayerCosts]:
 def reach(spec: NetSpec) -> int:
     """How many input pixels to each side an output pixel may depend on: the margin that tiles need.
 
+    A multiple of the network's strides, so that tiles which start at such multiples stay in step with the whole.
     Raises ValueError when the network looks at the whole picture, so that no margin is enough.
     """
     flat = flatten(merged(spec))
@@ -175,7 +167,8 @@ def reach(spec: NetSpec) -> int:
         first = min(seen[name][0] for name in layer.inputs) + span[0] * step
         last = max(seen[name][1] for name in layer.inputs) + span[1] * step
         seen[layer.name] = first, last, span[2] * step
-    return max(0, *_margins(seen[name] for name in flat.outputs))
+    stride = lcm(*(step.numerator for _, _, step in seen.values()))
+    return -(-max(0, *_margins(seen[name] for name in flat.outputs)) // stride) * stride
 
 
 def _margins(spans: Iterable[tuple[Fraction, Fraction, Fraction]]) -> Iterable[int]:

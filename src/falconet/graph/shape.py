@@ -7,6 +7,7 @@ A tensor's channels come in *parts*: ``(("", 16),)`` is sixteen plain channels, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Parts = tuple[tuple[str, int], ...]
 Size = tuple[int, int]  # height, width
@@ -22,8 +23,7 @@ def total(parts: Parts) -> int:
     return parts[0][1] if len(parts) == 1 else sum([count for _, count in parts])
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NamedTuple):
     """Channels (in parts), height and width of one image's tensor; the batch is left out."""
 
     parts: Parts
@@ -39,6 +39,11 @@ class Shape:
     def pixels(self) -> int:
         """Height times width."""
         return self.height * self.width
+
+    @property
+    def values(self) -> int:
+        """Channels times height times width."""
+        return total(self.parts) * self.height * self.width
 
     @property
     def size(self) -> Size:

@@ -21,7 +21,7 @@ import keyword
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 from falconet.graph.ops import Concat, Op
 from falconet.graph.shape import Parts, Shape, Size, plain, total
@@ -57,15 +57,13 @@ def remembered(function: Callable[[NetSpec, *Args], R]) -> Callable[[NetSpec, *A
 
     @wraps(function)
     def answer(spec: NetSpec, *args: *Args) -> R:
-        known: dict[object, R] | None = spec.__dict__.get(key)
-        if known is None:
-            known = spec.__dict__[key] = {}
-        if args in known:
-            return known[args]
-        if len(known) >= REMEMBERED:
-            known.clear()
-        found = known[args] = function(spec, *args)
-        return found
+        known: dict[object, Any] = spec.__dict__.setdefault(key, {})
+        found = known.get(args, known)  # itself: nothing known
+        if found is known:
+            if len(known) >= REMEMBERED:
+                known.clear()
+            found = known[args] = function(spec, *args)
+        return cast(R, found)
 
     return answer
 
