@@ -157,7 +157,10 @@ def test_interrupting_says_how_to_go_on(falconet: Falconet, recipe: Path, monkey
     monkeypatch.setattr(pipeline, "run", interrupt)
     result = falconet("run", recipe, "-o", "mine")
     assert result.code == 130
-    assert "falconet resume mine" in result.err
+    assert "stopped before the run began" in result.err
+    Path("mine").mkdir()
+    monkeypatch.setattr(pipeline, "resume", interrupt)
+    assert "falconet resume mine" in falconet("resume", "mine").err
 
 
 def test_inspect_a_zoo_network(falconet: Falconet) -> None:
@@ -175,6 +178,12 @@ def test_inspect_a_file_and_a_model(falconet: Falconet, run_folder: Path, tmp_pa
     found = json.loads(falconet("inspect", path, "--input", "1x10x20", "--json").out)
     assert found["macs"] == 9 * 4 * 200
     assert found["params"] == 9 * 4 + 4
+    path.write_text(json.dumps({"space": {"name": "restoration", "kind": ["plain"]}, "arch": {"s0.width": 8}}))
+    assert_refused(falconet("inspect", path, "--input", "1x10x20"), "does not answer")
+    arch = {"s0.width": 8, "s0.depth": 2, "s0.activation": "relu"}
+    path.write_text(json.dumps({"space": {"name": "restoration", "kind": ["plain"]}, "arch": arch}))
+    found = json.loads(falconet("inspect", path, "--input", "1x10x20", "--json").out)
+    assert found["macs"] == 9 * (8 + 2 * 64 + 32) * 200
     model = next((run_folder / "models").iterdir())
     by_folder = json.loads(falconet("inspect", model, "--json").out)
     by_file = json.loads(falconet("inspect", model / "model.json", "--input", "1x360x640", "--json").out)

@@ -21,13 +21,14 @@ from falconet.run.searches import read_recipe, searches
 from falconet.run.supernet import train_supernet
 from falconet.run.training import stage_of, trained
 from falconet.search import read_trials
+from falconet.tasks import SuperResolution
 
 Copy = Callable[[Path], Path]
 MEASURED = {  # what no two runs agree on
     "seconds", "core_minutes", "wall_minutes", "starts", "date", "spread_ms", "min_ms", "p10_ms", "median_ms", "load",
-    "relative", "num_samples", "core_seconds", "wall_seconds",
+    "relative", "num_samples", "core_seconds", "wall_seconds", "note",
 }  # fmt: skip
-DERIVED = {"report.html", "log.txt", "lock", "environment.json", "card.md"}  # made of the rest, dated
+DERIVED = {"report.html", "log.txt", "lock", "environment.json", "card.md", "clock.json"}  # made of the rest, dated
 
 
 def without_times(value: Any) -> Any:
@@ -54,7 +55,8 @@ def contents(folder: Path) -> dict[str, object]:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     results = found.get("results.json")
     if isinstance(results, dict):
-        results["run"] = ""
+        results["run"], results["notes"] = "", ""
+        results["cost_prediction"] = ""  # holds measured latencies
         results["stages"] = sorted((stage for stage in results["stages"]), key=lambda stage: str(stage["name"]))
     return found
 
@@ -111,6 +113,7 @@ def test_resuming_a_finished_run_changes_nothing(finished: Path, a_copy: Copy) -
     assert Record(folder).state("supernet")["starts"] == 1
 
 
+@pytest.mark.timeout(400)
 def test_a_killed_run_ends_with_the_same_bits(begun: Path, finished: Path, a_copy: Copy) -> None:
     folder = a_copy(begun)
     script = Path(__file__).with_name("kill_and_resume.py")
@@ -128,6 +131,7 @@ def assert_same(folder: Path, finished: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", range(2, 12))
 def test_a_run_killed_often_ends_with_the_same_bits(begun: Path, finished: Path, a_copy: Copy, seed: int) -> None:
     folder = a_copy(begun)
@@ -138,6 +142,7 @@ def test_a_run_killed_often_ends_with_the_same_bits(begun: Path, finished: Path,
     assert_same(folder, finished)
 
 
+@pytest.mark.timeout(400)
 def test_final_trainings_side_by_side_give_the_same_weights(begun: Path, finished: Path, a_copy: Copy) -> None:
     folder = a_copy(begun)
     text = (folder / "recipe.yaml").read_text()
@@ -233,6 +238,37 @@ def test_a_space_of_the_users_own_moves_into_the_run(tiny_text: str, tmp_path: P
     assert len(read_trials(moved / "trials.jsonl")) == 6
     assert [model.weights for model in read_results(moved).models] == ["inherited"]
     assert read_recipe(moved).space(lambda name, options: options[-1]).inputs[0].channels == 1
+
+
+def test_all_time_is_accounted_for(finished: Path) -> None:
+    whole = json.loads((finished / "clock.json").read_text())
+    stages = [json.loads(path.read_text()) for path in (finished / "stages").iterdir()]
+    assert "plan" in {path.stem for path in (finished / "stages").iterdir()}
+    assert 0 < sum(stage["core_minutes"] for stage in stages) <= whole["core_minutes"] + 0.001
+    assert "core-minutes" in read_results(finished).notes[-1]
+
+
+def test_a_loss_and_a_figure_of_the_users_own(tiny: Recipe, tmp_path: Path) -> None:
+    """Functions in place of names: used in training and search, and asked for again when the run goes on elsewhere."""
+    calls = {"loss": 0}
+
+    def loss(output: Any, target: Any) -> Any:
+        calls["loss"] += 1
+        return ((output - target) ** 2).mean()
+
+    def closeness(result: Any, truth: Any) -> float:
+        return -float(abs(result - truth).mean())
+
+    task = SuperResolution(scale=2, patch=16, criterion=loss, metrics={"closeness": closeness}, quality="closeness")
+    recipe = tiny.model_copy(update={"task": task})
+    folder = tmp_path / "run"
+    pipeline.begin(recipe, folder)
+    timed = calls["loss"]
+    pipeline.resume(folder, recipe=recipe)
+    assert calls["loss"] > timed + 6
+    trials = read_trials(folder / "trials.jsonl")
+    assert all(-255 <= trial.quality["closeness"] < 0 for trial in trials)
+    assert read_results(folder).quality == "closeness"
 
 
 def test_objects_of_a_program(tiny: Recipe, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,7 +105,8 @@ def report(folder: RunFolder) -> None:
 def _load(path: Path, settings: list[str] | None, space: Path | None) -> Recipe:
     from falconet.run.recipe import load
 
-    overrides = [*([f"space={{file: {space}}}"] if space else []), *(settings or [])]
+    own = [f"space={{file: {json.dumps(str(space))}}}"] if space else []
+    overrides = [*own, *(settings or [])]
     return load(path, overrides)
 
 
@@ -113,5 +115,6 @@ def _finish(folder: Path, work: Callable[[], Path]) -> None:
     try:
         print(work())
     except KeyboardInterrupt:
-        remark(f"stopped; nothing is lost: falconet resume {folder}")
+        kept = folder.is_dir()
+        remark(f"stopped; nothing is lost: falconet resume {folder}" if kept else "stopped before the run began")
         raise typer.Exit(130) from None

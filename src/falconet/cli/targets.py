@@ -6,12 +6,13 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from falconet.errors import UserError
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
+    from falconet.spaces import Space
     from falconet.tasks import Run, Task
 
 DEFAULT_OUTPUT = (1280, 720)
@@ -64,13 +65,20 @@ def network_of(target: str) -> Found:
 
 
 def _from_file(path: Path) -> Found:
-    """A network's JSON: the spec itself, or an object that holds one under "spec" (model.json)."""
+    """A network's JSON: the spec itself, an object that holds one under "spec" (model.json), or {"space", "arch"}."""
     from falconet.graph import spec_from_json
+    from falconet.run.reading import Problems
+    from falconet.spaces import SPACES, Arch, build
 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError):
         raise UserError(f"{path} is not a network: a JSON file with its layers is needed") from None
+    if isinstance(content, dict) and isinstance(content.get("arch"), dict) and "space" in content:
+        problems = Problems(str(path))
+        space: object = problems.choose(SPACES, content["space"], "space")
+        problems.stop()
+        return Found(path.name, build(cast("Space", space), Arch.from_json(content["arch"])))
     if isinstance(content, dict) and "spec" in content:
         content = content["spec"]
     try:

@@ -72,7 +72,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         cost_prediction=_prediction(plan, [one for _, kept in found.values() for one in kept], latency),
         rank_correlation=rank_correlation(record, recipe),
         test_skipped=_skipped(record),
-        notes=tuple(_notes(recipe, found)),
+        notes=(*_notes(found), *_time_note(record)),
     )
 
 
@@ -331,6 +331,7 @@ def _stages(record: Record, plan: Plan) -> tuple[Stage, ...]:
                 steps=state.get("facts", {}).get("steps"),
                 cores=1.0,
                 done=state["done"],
+                note=f"{state['core_minutes']:.1f} core-minutes",
             )
         )
     return tuple(found)
@@ -346,7 +347,20 @@ def _skipped(record: Record) -> dict[str, tuple[SkippedFile, ...]]:
     }
 
 
-def _notes(recipe: Recipe, found: Mapping[str, tuple[OneSearch, Sequence[Chosen]]]) -> list[str]:
+def _time_note(record: Record) -> list[str]:
+    """How long everything took, and what of it lies between the stages."""
+    whole = read_json(record.path("clock.json"))
+    if whole is None:
+        return []
+    stages: list[Facts] = [read_json(path) or {} for path in record.path("stages").glob("*.json")]
+    core, wall = float(str(whole["core_minutes"])), float(str(whole["wall_minutes"]))
+    between = max(0.0, core - sum(stage["core_minutes"] for stage in stages))
+    return [
+        f"In all {core:.1f} core-minutes, {wall:.1f} minutes on the wall; {between:.1f} core-minutes between stages."
+    ]
+
+
+def _notes(found: Mapping[str, tuple[OneSearch, Sequence[Chosen]]]) -> list[str]:
     """What a reader should know: limits for which no network was kept."""
     from falconet.run.wanted import wanted
 

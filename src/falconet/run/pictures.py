@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,11 @@ DATA_FILE = "data.json"
 
 def read_pictures(record: Record, recipe: Recipe) -> Dataset:
     """The pictures of the recipe's folders. Raises UserError when they are not those that the run began with."""
-    dataset = recipe.task.read(recipe.data, recipe.seed)
+    try:
+        dataset = recipe.task.read(recipe.data, recipe.seed)
+    except UserError as error:
+        where = f"paths in a recipe are relative to the folder a command runs in, now {Path.cwd()}"
+        raise UserError(f"{error} ({where})") from None
     facts, known = data_facts(dataset), read_json(record.path(DATA_FILE)) or {}
     if known.get("digest") != facts["digest"]:
         raise UserError(

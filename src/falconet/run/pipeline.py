@@ -11,6 +11,7 @@ bits as one that was not, on the same machine, but for measured times.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from falconet.run.pictures import data_facts, read_pictures
 from falconet.run.plan import Plan, make_plan
 from falconet.run.progress import Progress, Silent
 from falconet.run.recipe import Recipe, to_yaml
-from falconet.run.record import Record, create, opened, refuse_existing, require_run, to_json
+from falconet.run.record import Record, core_seconds, create, opened, refuse_existing, require_run, to_json
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.rivals import train_rival
 from falconet.run.searches import OneSearch, add, another, kept_recipe, read_recipe, searches
@@ -57,10 +58,18 @@ def begin(recipe: Recipe, folder: Path, progress: Progress | None = None) -> Non
     """Plan a recipe and make its run folder: recipe.yaml, environment.json, data.json, plan.json."""
     _set_threads()
     refuse_existing(folder)
+    wall, core = time.monotonic(), core_seconds()
     dataset = recipe.task.read(recipe.data, recipe.seed)
     planned = make_plan(recipe, progress or Silent(), dataset)
     tree, files = kept_recipe(recipe)
-    texts = {"recipe.yaml": to_yaml(tree), "data.json": to_json(data_facts(dataset)), "plan.json": planned.text()}
+    spent = {"wall_minutes": (time.monotonic() - wall) / 60, "core_minutes": (core_seconds() - core) / 60}
+    texts = {
+        "recipe.yaml": to_yaml(tree),
+        "data.json": to_json(data_facts(dataset)),
+        "plan.json": planned.text(),
+        "stages/plan.json": to_json({"done": True, "starts": 1, **spent, "facts": {}}),
+        "clock.json": to_json({"done": True, "starts": 1, **spent, "facts": {}}),
+    }
     create(folder, {**{name: text.encode() for name, text in texts.items()}, **files})
 
 
@@ -71,15 +80,18 @@ def resume(folder: Path, progress: Progress | None = None, recipe: Recipe | None
         return _work(record, recipe or read_recipe(folder), progress or Silent())
 
 
-def search(folder: Path, overrides: Sequence[str], progress: Progress | None = None) -> Path:
+def search(
+    folder: Path, overrides: Sequence[str], progress: Progress | None = None, recipe: Recipe | None = None
+) -> Path:
     """Add a search with some settings changed, such as ["budget.macs=2G"], and do it; the path of the report.
 
-    Raises UserError when the supernet is not trained yet, or a setting changes that it depends on.
+    `recipe` is that of the run, and needed only when it holds objects of a program. Raises UserError when the supernet
+    is not trained yet, or a setting changes that it depends on.
     """
     _set_threads()
     progress = progress or Silent()
     with opened(folder) as record:
-        recipe = read_recipe(folder)
+        recipe = recipe or read_recipe(folder)
         if not record.done(SUPERNET):
             raise UserError(f"the supernet of {folder} is not trained yet; first: falconet resume {folder}")
         own = another(folder, recipe, overrides)

@@ -194,7 +194,7 @@ def _named(chosen: object, table: Mapping[str, type]) -> dict[str, object]:
     """The settings of an entry of a table, its name first; of anything else the name of its class or function."""
     for name, model in table.items():
         if type(chosen) is model and isinstance(chosen, BaseModel):
-            return {"name": name, **chosen.model_dump(mode="json", exclude_none=True)}
+            return {"name": name, **chosen.model_dump(mode="json")}
     if isinstance(chosen, SpaceFile):
         return chosen.model_dump(mode="json")
     return {"object": f"{type(chosen).__module__}.{getattr(chosen, '__qualname__', type(chosen).__qualname__)}"}

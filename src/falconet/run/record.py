@@ -4,6 +4,7 @@
       recipe.yaml        the resolved recipe (reads back equal)
       environment.json   versions, machine, command line, date
       stages/NAME.json   one per stage: done or not, what it found, minutes spent (kept over resumes)
+      clock.json         minutes spent by all processes together, what lies between the stages included
       log.txt            one dated line per event, for people
       lock               held by the process that works here
 
@@ -11,16 +12,15 @@ Files are written beside and renamed, so a kill at any instant leaves the old fi
 appears whole too: it is filled under another name and renamed. Two processes never work in one folder: the lock belongs
 to the operating system and dies with the process, so there is nothing to clean up after a crash.
 
-Left out on purpose: what the stages write (their own modules say), and any database.
+Left out on purpose: what the stages write (their own modules say), any database, and the lock on Windows, which has
+another kind.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
-import resource
 import shlex
 import shutil
 import subprocess
@@ -37,6 +37,10 @@ from typing import IO, TypeAlias
 from falconet.errors import UserError
 from falconet.files import append_line, write_bytes, write_json
 
+if sys.platform != "win32":
+    import fcntl
+    import resource
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 SECONDS_BETWEEN_TICKS = 10.0
@@ -50,6 +54,7 @@ class Record:
     folder: Path
     lock: int | None = None  # the file descriptor that holds the lock
     keeps_log: bool = True
+    whole: Clock | None = None  # of all the process does here
 
     def path(self, *parts: str) -> Path:
         """The path of a file of this run: record.path("models", "small")."""
@@ -81,7 +86,7 @@ class Record:
         The block calls `clock.finish(facts)` when its results are on disk; a block that ends without it (an error, a
         kill) leaves the stage to be taken up again, with the minutes spent so far.
         """
-        clock = Clock(self.path("stages", f"{name}.json"), self.state(name))
+        clock = Clock(self.path("stages", f"{name}.json"), self.state(name), self.whole)
         self.log(f"{name}: begins" if clock.starts == 1 else f"{name}: goes on")
         try:
             yield clock
@@ -97,8 +102,9 @@ class Clock:
     Written to disk every ten seconds from `tick`, so that a killed run loses at most that much of its bookkeeping.
     """
 
-    def __init__(self, path: Path, state: Mapping[str, Json]) -> None:
+    def __init__(self, path: Path, state: Mapping[str, Json], whole: Clock | None = None) -> None:
         self._path = path
+        self._whole = whole
         self._facts: Mapping[str, Json] = {}
         self.done = False
         self.starts = _number(state, "starts", 0) + 1
@@ -131,10 +137,12 @@ class Clock:
         self.write()
 
     def write(self) -> None:
-        """Write stages/NAME.json."""
+        """Write stages/NAME.json, and clock.json with it."""
         self._written = time.monotonic()
         minutes = {"wall_minutes": round(self.wall_minutes, 4), "core_minutes": round(self.core_minutes, 4)}
         write_json(self._path, {"done": self.done, "starts": self.starts, **minutes, "facts": dict(self._facts)})
+        if self._whole is not None:
+            self._whole.write()
 
 
 def create(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -179,7 +187,10 @@ def opened(folder: Path) -> Iterator[Record]:
     with (folder / "lock").open("a+", encoding="utf-8") as lock:
         _hold(lock, folder)
         _sweep(folder)
-        yield Record(folder, lock.fileno())
+        clock = folder / "clock.json"
+        whole = Clock(clock, read_json(clock) or {})
+        yield Record(folder, lock.fileno(), whole=whole)
+        whole.finish()
 
 
 def require_run(folder: Path) -> None:
@@ -202,6 +213,8 @@ def _sweep(folder: Path) -> None:
 
 
 def _hold(lock: IO[str], folder: Path) -> None:
+    if sys.platform == "win32":
+        return
     patience = time.monotonic() + SECONDS_OF_PATIENCE
     while True:
         try:
@@ -296,7 +309,9 @@ def now() -> str:
 
 
 def core_seconds() -> float:
-    """Processor seconds of this process and of its children that have ended."""
+    """Processor seconds of this process and of its children that have ended (on Windows, without them)."""
+    if sys.platform == "win32":
+        return time.process_time()
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
