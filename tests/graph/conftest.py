@@ -208,8 +208,3 @@ def random_net() -> Callable[[int], NetSpec]:
 @pytest.fixture(scope="session")
 def randomised() -> Callable[..., Network]:
     return with_random_weights
-
-
-@pytest.fixture(scope="session")
-def blocks() -> tuple[Block, ...]:
-    return (*BLOCKS, nested)

@@ -23,4 +23,4 @@ def test_examples_run(name: str) -> None:
 
 def test_there_are_examples() -> None:
     attempted = [doctest.testmod(importlib.import_module(name)).attempted for name in MODULES]
-    assert sum(attempted) > 15
+    assert sum(attempted) >= 10
