@@ -288,3 +288,11 @@ def test_objects_of_a_program(tiny: Recipe, tmp_path: Path) -> None:
         pipeline.resume(folder)
     pipeline.resume(folder, recipe=recipe)
     assert read_results(folder).models
+
+
+def test_a_limit_without_a_network_of_its_own_is_noted(tiny_text: str, tmp_path: Path) -> None:
+    recipe = parse(tiny_text, overrides=["final={at: [7M, 8M], steps: 0}", "space.width=[4]", "space.kind=plain"])
+    pipeline.run(recipe, tmp_path / "run")
+    results = read_results(tmp_path / "run")
+    assert [model.name for model in results.models] == ["macs-7M"]
+    assert "The best network found for macs-8M is macs-7M, which is kept once." in results.notes

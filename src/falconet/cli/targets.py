@@ -103,9 +103,10 @@ def judged(target: str, task_name: str, scale: int | None) -> tuple[Run, Task]:
         if scale is not None and getattr(model.task, "scale", scale) != scale:
             raise UserError(f"{target} was made for scale {getattr(model.task, 'scale', None)}, not {scale}")
         return model.run, model.task
+    shipped = ", ".join(shipped_models())
     raise UserError(
-        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx file, bicubic, "
-        f"or a model that ships ({', '.join(shipped_models())})"
+        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx file, or bicubic"
+        + (f", or a model that ships: {shipped}" if shipped else "")
     )
 
 

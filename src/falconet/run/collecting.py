@@ -5,39 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from falconet.evaluate import Trial
-from falconet.evaluate.paired import paired
 from falconet.graph import costs
 from falconet.report import Results
 from falconet.report.results import (
     BaselineResult,
-    BestTrial,
-    Comparison,
     CostPrediction,
-    Hypervolume,
-    Interval,
     LatencyRow,
     ModelResult,
     Parity,
     PictureExample,
     PredictedPoint,
-    SearchResult,
     SetScore,
     SkippedFile,
     Stage,
 )
-from falconet.run.choosing import Chosen, own_trials
+from falconet.run.choosing import Chosen, best_within, own_trials
+from falconet.run.comparing import comparisons, hypervolume_facts, search_rows
 from falconet.run.plan import Plan
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record, read_json
 from falconet.run.rivals import stage_of as rival_stage
-from falconet.run.searches import OneSearch
-from falconet.run.searching import BASELINE as RANDOM
+from falconet.run.searches import FIRST, OneSearch, names
 from falconet.run.shipping import BASELINE
 from falconet.run.training import stage_of
 from falconet.run.trust import rank_correlation
-from falconet.run.wanted import DEFAULT_OUTPUT, is_random, main_cost, objectives, sizes, strategy_name
-from falconet.search import hypervolume
+from falconet.run.wanted import DEFAULT_OUTPUT, is_random, sizes, strategy_name
 from falconet.zoo import ZOO
 
 Facts = Mapping[str, Any]
@@ -63,16 +55,16 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         terms=recipe.data.terms,
         search=first.id,
         seeds={"run": recipe.seed},
-        stages=_stages(record, plan),
+        stages=_stages(record, recipe, plan),
         models=tuple(models),
         baselines=baselines,
-        searches=tuple(row for one, _ in found.values() for row in _searches(record, one)),
-        hypervolume=_hypervolume_facts(record, first),
-        comparisons=_comparisons(models, baselines, recipe.task.quality),
+        searches=tuple(row for one, _ in found.values() for row in search_rows(record, one)),
+        hypervolume=hypervolume_facts(record, first),
+        comparisons=comparisons(models, baselines, recipe.task.quality),
         cost_prediction=_prediction(plan, [one for _, kept in found.values() for one in kept], latency),
         rank_correlation=rank_correlation(record, recipe),
         test_skipped=_skipped(record),
-        notes=(*_notes(found), *_time_note(record)),
+        notes=(*_notes(record, found), *_time_note(record)),
     )
 
 
@@ -189,109 +181,6 @@ def _prototype(recipe: Recipe) -> list[BaselineResult]:
     ]
 
 
-def _searches(record: Record, one: OneSearch) -> list[SearchResult]:
-    """A row for the search and one for its random baseline."""
-    rows = []
-    strategy = strategy_name(one.recipe)
-    point = _reference(record, one)
-    for proposer in (strategy,) if is_random(one.recipe) else (strategy, RANDOM):
-        trials = own_trials(record, one, proposer)
-        state = record.state(f"{one.id}.{proposer}")
-        minutes = state.get("wall_minutes")
-        rows.append(
-            SearchResult(
-                id=one.id,
-                strategy=proposer,
-                role="random_baseline" if proposer == RANDOM and proposer != strategy else "search",
-                evaluations=len(trials),
-                planned_evaluations=one.recipe.search.evaluations,
-                seed=trials[0].seed if trials else None,
-                seconds=minutes * 60 if isinstance(minutes, int | float) else None,
-                hypervolume=_volume(trials, one.recipe, point) if point else None,
-                best=_best(trials, one),
-            )
-        )
-    return rows
-
-
-def _best(trials: Sequence[Trial], one: OneSearch) -> tuple[BestTrial, ...]:
-    from falconet.run.choosing import best_within
-    from falconet.run.wanted import wanted
-
-    return tuple(
-        BestTrial(
-            budget=chosen.budget.limits(),
-            quality=chosen.trial.quality[one.recipe.task.quality],
-            network=chosen.trial.network,
-            costs={name: cost.value for name, cost in chosen.trial.costs.items()},
-            trial=chosen.trial.index,
-        )
-        for name, budget in wanted(one.recipe).items()
-        for chosen in best_within(one.recipe, trials, {name: budget})
-    )
-
-
-def _reference(record: Record, one: OneSearch) -> tuple[float, float] | None:
-    """The point hypervolume is counted from, for a search and its baseline: the worst quality and the largest cost of
-    both.
-    """
-    goals = objectives(one.recipe)
-    proposers = {strategy_name(one.recipe), RANDOM}
-    scored = [trial for name in proposers for trial in own_trials(record, one, name) if trial.scores(goals) is not None]
-    if len(goals) != 2 or not scored:
-        return None
-    quality, cost = goals
-    return min(trial.value(quality.name) for trial in scored), max(trial.value(cost.name) for trial in scored)
-
-
-def _volume(trials: Sequence[Trial], recipe: Recipe, reference: tuple[float, float]) -> float:
-    """The hypervolume of some trials, its cost axis in units of the reference cost."""
-    goals = objectives(recipe)
-    scale = reference[1] or 1.0
-    points = [(scores[0], scores[1] / scale) for trial in trials if (scores := trial.scores(goals)) is not None]
-    return hypervolume(points, (reference[0], 1.0), [goal.maximize for goal in goals]) if points else 0.0
-
-
-def _hypervolume_facts(record: Record, first: OneSearch) -> Hypervolume | None:
-    reference = _reference(record, first)
-    if reference is None:
-        return None
-    cost = main_cost(first.recipe)
-    names = tuple(goal.name for goal in objectives(first.recipe))
-    return Hypervolume(objectives=names, reference=reference, unit=f"dB x share of {reference[1]:.4g} {cost}")
-
-
-def _comparisons(
-    models: Sequence[ModelResult], baselines: Sequence[BaselineResult], metric: str
-) -> tuple[Comparison, ...]:
-    """Every model against every baseline, picture by picture on each test set."""
-    found = []
-    for model in models:
-        for base in baselines:
-            for title in model.test.keys() & base.test.keys():
-                ours, other = (
-                    {name: scores[metric] for name, scores in row.test[title].per_image.items()}
-                    for row in (model, base)
-                )
-                if len(ours) < 2 or ours.keys() != other.keys():
-                    continue
-                result = paired(ours, other)
-                found.append(
-                    Comparison(
-                        left=model.name,
-                        right=base.name,
-                        difference=result.mean,
-                        interval=Interval(low=result.low, high=result.high),
-                        metric=metric,
-                        data=title,
-                        num_pairs=len(ours),
-                        num_seeds=1,
-                        about="model_vs_baseline",
-                    )
-                )
-    return tuple(sorted(found, key=lambda one: (one.left, one.right, one.data)))
-
-
 def _prediction(plan: Plan, kept: Sequence[Chosen], latency: Mapping[str, LatencyRow]) -> CostPrediction:
     """Networks timed for the plan, each predicted from the others, and the kept ones, predicted before the search."""
     points = [
@@ -302,7 +191,7 @@ def _prediction(plan: Plan, kept: Sequence[Chosen], latency: Mapping[str, Latenc
         predicted, measured = chosen.trial.costs.get("latency_ms"), latency.get(chosen.name)
         if predicted is not None and measured is not None:
             points.append(
-                PredictedPoint(name=chosen.name, predicted=predicted.value, measured=measured.median_ms, chosen=True)
+                PredictedPoint(name=chosen.name, predicted=predicted.value, measured=measured.min_ms, chosen=True)
             )
     return CostPrediction(
         cost="latency_ms",
@@ -313,15 +202,18 @@ def _prediction(plan: Plan, kept: Sequence[Chosen], latency: Mapping[str, Latenc
     )
 
 
-def _stages(record: Record, plan: Plan) -> tuple[Stage, ...]:
-    """Every stage that began, in the order in which they began."""
+def _stages(record: Record, recipe: Recipe, plan: Plan) -> tuple[Stage, ...]:
+    """Every stage that began, in the order in which they came to an end."""
     found = []
+    num_searches = 1 if is_random(recipe) else 2
     for path in sorted(record.path("stages").glob("*.json"), key=lambda path: path.stat().st_mtime):
         state: Facts = read_json(path) or {}
         name = path.name.removesuffix(".json")
         key = name.removeprefix("final.").partition("-search-")[0]
         steps = plan.steps.get(key)
         planned = plan.minutes.get(key)
+        if name.startswith(f"{FIRST}.") and not name.endswith(".latency"):
+            planned = plan.minutes["search"] / num_searches
         found.append(
             Stage(
                 name=name,
@@ -360,15 +252,16 @@ def _time_note(record: Record) -> list[str]:
     ]
 
 
-def _notes(found: Mapping[str, tuple[OneSearch, Sequence[Chosen]]]) -> list[str]:
-    """What a reader should know: limits for which no network was kept."""
-    from falconet.run.wanted import wanted
-
+def _notes(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen]]]) -> list[str]:
+    """What a reader should know: limits for which no network of their own was kept."""
     notes = []
+    everything = [one for one, _ in found.values()]
     for one, kept in found.values():
-        if len(kept) < len(wanted(one.recipe)):
-            notes.append(
-                f"{one.id} keeps {len(kept)} of {len(wanted(one.recipe))} networks asked for: one was the best for "
-                "several limits, or no trial met a limit."
-            )
+        trials = own_trials(record, one, strategy_name(one.recipe)) if kept else []
+        for name, budget in names(everything, one).items() if kept else ():
+            best = best_within(one.recipe, trials, {name: budget})
+            if not best:
+                notes.append(f"No trial of {one.id} met the limit of {name}.")
+            elif (keeper := next(c.name for c in kept if c.trial.network == best[0].trial.network)) != name:
+                notes.append(f"The best network found for {name} is {keeper}, which is kept once.")
     return notes
