@@ -281,7 +281,7 @@ def test_objects_of_a_program(tiny: Recipe, tmp_path: Path) -> None:
         y = d.layer("head", Conv(pick("width", (2, 4))), "x")
         return d.build(d.layer("up", PixelShuffle(2), d.layer("tail", Conv(4), y)))
 
-    recipe = tiny.model_copy(update={"space": own})
+    recipe = tiny.model_copy(update={"space": own, "workers": 2})
     folder = tmp_path / "run"
     pipeline.begin(recipe, folder)
     with pytest.raises(UserError, match=r"the space of .* is .*own"):

@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from falconet.errors import UserError
-from falconet.run.recipe import changed, dump, load, parse
+from falconet.graph import NetSpec
+from falconet.run.recipe import can_be_written, changed, dump, load, parse
 from falconet.run.settings import SpaceFile
 from falconet.run.templates import kinds, write_template
-from falconet.spaces import Restoration, build, largest
+from falconet.spaces import Pick, Restoration, build, largest
 from falconet.tasks import SuperResolution
 
 SHORT = """
@@ -147,6 +148,19 @@ def test_a_space_of_the_users_own(tmp_path: Path) -> None:
     assert recipe.space.parts == (path, "wide")
     assert build(recipe.space, largest(recipe.space)).inputs[0].channels == 1
     assert parse(dump(recipe)) == recipe
+
+
+def test_objects_of_a_program_cannot_be_written() -> None:
+    recipe = parse(SHORT)
+    assert can_be_written(recipe)
+
+    def own(pick: Pick) -> NetSpec:
+        return recipe.space(pick)
+
+    assert not can_be_written(recipe.model_copy(update={"space": own}))
+    assert "own" in dump(recipe.model_copy(update={"space": own}))
+    task = SuperResolution(scale=2, criterion=lambda output, target: (output - target).abs().mean())
+    assert not can_be_written(recipe.model_copy(update={"task": task}))
 
 
 def test_init_writes_over_nothing(tmp_path: Path) -> None:

@@ -181,6 +181,14 @@ def tree_of(recipe: Recipe) -> dict[str, object]:
     return {name: sections.get(name) or _plain(getattr(recipe, name)) for name in Recipe.model_fields}
 
 
+def can_be_written(recipe: Recipe) -> bool:
+    """Whether the recipe's file says all of it; not when it holds functions or objects of a program."""
+    try:
+        return from_tree(tree_of(recipe), "recipe") == recipe
+    except UserError:
+        return False
+
+
 def to_yaml(tree: Mapping[str, object]) -> str:
     """Plain values as YAML in a short form."""
     return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from falconet.run.choosing import Chosen
 from falconet.run.progress import Progress
+from falconet.run.recipe import can_be_written
 from falconet.run.record import Record
 from falconet.run.searches import OneSearch
 from falconet.run.supernet import Supernet, keep, load_kept
@@ -45,7 +46,11 @@ def train_all(
 ) -> None:
     """Train every kept network that is not trained yet, as many at once as the recipe has workers."""
     missing = [chosen for chosen in kept if not record.done(stage_of(chosen))]
-    if one.recipe.workers > 1 and len(missing) > 1:
+    side_by_side = one.recipe.workers > 1 and len(missing) > 1
+    if side_by_side and not can_be_written(one.recipe):
+        record.log("final trainings go one after another: other processes cannot have the objects of this program")
+        side_by_side = False
+    if side_by_side:
         with ThreadPoolExecutor(one.recipe.workers) as pool:
             for done in [pool.submit(_in_process, record, one, chosen, steps, progress) for chosen in missing]:
                 done.result()
