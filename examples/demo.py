@@ -4,8 +4,8 @@
 
 The photos come inside the installed scikit-image, so nothing is downloaded. Some train, two are kept out of everything
 (astronaut, NASA; rocket, SpaceX: both in the public domain) and judge the result. Called again, it shows what is there,
-and goes on with a run that was stopped; --fresh starts anew. It fails when the network is not at least 1 dB above
-bicubic on the photos it never saw.
+or goes on with a run that was stopped; --fresh starts anew. It fails, with exit code 1, when the network is not at least
+1 dB above bicubic on the photos it never saw.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def main() -> int:
     places = [f"data.train={photos / 'train'}", f"data.test.kept_out={photos / 'test'}"]
     with shown() as progress:
         if folder.is_dir():
+            if given.set:
+                raise UserError(f"{folder} holds a run already, whose settings stand: add --fresh to begin anew")
             report = pipeline.resume(folder, progress)
         else:
             report = pipeline.run(load(RECIPE, [*places, *given.set]), folder, progress)
@@ -74,10 +76,11 @@ def conclude(folder: Path, report: Path) -> int:
     results = read_results(folder)
     model, bicubic = results.models[0], next(one for one in results.baselines if one.name == "bicubic")
     ours, theirs = (one.test["kept_out"].metrics["psnr_y"] for one in (model, bicubic))
-    share = model.costs["macs"] / 1e9
-    gain = f"{ours - theirs:.2f} dB above bicubic ({ours:.2f} against {theirs:.2f} dB)"
+    gmacs = model.costs["macs"] / 1e9
+    side = "above" if ours >= theirs else "below"
+    gain = f"{abs(ours - theirs):.2f} dB {side} bicubic ({ours:.2f} against {theirs:.2f} dB)"
     print(f"""
-The search found a network of {share:.2f} GMACs (for a picture of 1280x720) and {model.costs["params"]:,.0f} parameters.
+The search found a network of {gmacs:.2f} GMACs (for a picture of 1280x720) and {model.costs["params"]:,.0f} parameters.
 On {len(TEST)} photos it was not trained on it is {gain}.
 
   the model    {folder / "models" / model.name}   (run.py there needs onnxruntime, numpy and pillow alone)
@@ -95,4 +98,8 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except UserError as error:
-        sys.exit(f"demo: {error}")
+        print(f"demo: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("demo: stopped; nothing is lost: run it again to go on", file=sys.stderr)
+        sys.exit(130)

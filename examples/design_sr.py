@@ -9,6 +9,7 @@ an object. Called again, the program goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,4 +86,5 @@ if __name__ == "__main__":
     try:
         main()
     except UserError as error:
-        raise SystemExit(f"design_sr: {error}") from None
+        print(f"design_sr: {error}", file=sys.stderr)
+        sys.exit(2)
