@@ -4,8 +4,8 @@
 
 The photos come inside the installed scikit-image, so nothing is downloaded. Some train, two are kept out of everything
 (astronaut, NASA; rocket, SpaceX: both in the public domain) and judge the result. Called again, it shows what is there,
-or goes on with a run that was stopped; --fresh starts anew. It fails, with exit code 1, when the network is not at least
-1 dB above bicubic on the photos it never saw.
+or goes on with a run that was stopped; --fresh starts anew. It fails, with exit code 1, when the network is not
+at least 1 dB above bicubic on the photos it never saw.
 """
 
 from __future__ import annotations
