@@ -161,7 +161,7 @@ def test_failed_and_infinite_trials_are_left_out_and_counted(run: Run) -> None:
 def test_commands_name_the_folder_without_its_home_and_quote_it() -> None:
     run = Run(Path("/somewhere/runs/my run; rm -rf x"), recipe_text="seed: 0")
     texts = [command.text for command in (*usage(run), *next_commands(run))]
-    assert all("someone" not in text for text in texts)
+    assert all("somewhere" not in text for text in texts)
     assert "falconet report 'runs/my run; rm -rf x'" in texts
 
 
