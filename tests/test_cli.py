@@ -308,3 +308,14 @@ def test_debug_shows_where(falconet: Falconet) -> None:
 
     with pytest.raises(UserError, match="no folder nowhere"):
         main(["resume", "nowhere", "--debug"])
+
+
+def test_the_version(falconet: Falconet) -> None:
+    from falconet import __version__
+
+    result = falconet("--version")
+    assert result.code == 0 and result.out == f"falconet {__version__}\n"
+
+
+def test_a_group_given_as_a_word_is_told(falconet: Falconet, recipe: Path) -> None:
+    assert_refused(falconet("plan", recipe, "--set", "data.test=./photos"), "data.test", "a group", "'./photos'")

@@ -61,6 +61,11 @@ def test_an_empty_folder_is_told(tiny_text: str, tmp_path_factory: pytest.TempPa
         make_plan(parse(tiny_text, overrides=[f"data.train={empty}"]), Silent())
 
 
+def test_a_missing_test_folder_is_told_before_anything_is_trained(tiny_text: str) -> None:
+    with pytest.raises(UserError, match="nowhere does not exist"):
+        make_plan(parse(tiny_text, overrides=["data.test.Set5=nowhere"]), Silent())
+
+
 def test_the_plan_in_words(tiny: Recipe, planned: Plan) -> None:
     text = "\n".join(describe(tiny, planned))
     assert "holds 8 architectures" in text

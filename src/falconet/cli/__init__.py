@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import typer
 
+from falconet import __version__
 from falconet.cli import models, runs, tables
 from falconet.errors import UserError
 
@@ -34,8 +35,17 @@ app.command("enhance")(models.enhance)
 app.command("list")(tables.list_table)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"falconet {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+def options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_print_version, is_eager=True),
+) -> None:
     """Options that stand before the command; `main` reads --debug itself, so it may stand anywhere."""
 
 

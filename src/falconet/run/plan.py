@@ -35,6 +35,7 @@ from falconet.run.settings import Length
 from falconet.run.wanted import counter, is_random, main_cost, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
+from falconet.tasks import list_pictures
 from falconet.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     """
     check_feasible(recipe)
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)
+    for folder in recipe.data.test.values():  # read for the last table only, but missed before hours are spent
+        list_pictures(folder)
     progress.say("planning: drawing networks, timing a few")
     archs = _draws(recipe)
     latency = earlier.latency if earlier else _latency(recipe, archs)

@@ -92,7 +92,9 @@ class Problems:
             case "value_error":
                 self.add(where, f"{where}: {detail['ctx']['error']}")
             case _:
-                text = detail["msg"].removeprefix("Input ")
+                text = (
+                    detail["msg"].removeprefix("Input ").replace("a valid dictionary", "a group, such as {NAME: VALUE}")
+                )
                 self.add(where, f"{where} {text}; got {detail['input']!r}")
 
 
