@@ -32,6 +32,7 @@ from falconet.run.recipe import Recipe
 from falconet.run.rivals import rival_spec
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
+from falconet.run.suits import check_suits
 from falconet.run.wanted import counter, is_random, main_cost, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from falconet.train.paths import Paths
 
 DRAWS = 500  # networks drawn to know what the space costs
+CHECKED = 100  # of them, the smallest and the largest among them, are checked to suit the task
 TIMED_NETWORKS = 12
 MOST_SECONDS = 15.0  # of timing them, five rounds at least
 ROOM = 1.5  # the largest network should cost at most this many times the largest budget
@@ -116,6 +118,7 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
         list_pictures(folder)
     progress.say("planning: drawing networks, timing a few")
     archs = _draws(recipe)
+    check_suits(recipe.space, recipe.task, pictures, archs[:CHECKED])
     latency = earlier.latency if earlier else _latency(recipe, archs)
     feasible = check_feasible(recipe, latency)
     drawn = [feasible.costs(arch) for arch in archs]

@@ -189,8 +189,10 @@ def opened(folder: Path) -> Iterator[Record]:
         _sweep(folder)
         clock = folder / "clock.json"
         whole = Clock(clock, read_json(clock) or {})
-        yield Record(folder, lock.fileno(), whole=whole)
-        whole.finish()
+        try:
+            yield Record(folder, lock.fileno(), whole=whole)
+        finally:
+            whole.write()
 
 
 def require_run(folder: Path) -> None:
