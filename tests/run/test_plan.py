@@ -2,12 +2,13 @@ import pytest
 
 from falconet.errors import UserError
 from falconet.evaluate import InfeasibleBudget
+from falconet.graph import Conv, Draft, NetSpec, PixelShuffle, PixelUnshuffle
 from falconet.run import Recipe
 from falconet.run.plan import Plan, check_feasible, describe, make_plan
 from falconet.run.progress import Silent
 from falconet.run.recipe import parse
 from falconet.run.wanted import counter, main_cost, objectives, wanted
-from falconet.spaces import build, largest, smallest
+from falconet.spaces import Pick, Space, build, largest, smallest
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,35 @@ def test_an_empty_folder_is_told(tiny_text: str, tmp_path_factory: pytest.TempPa
 def test_a_missing_test_folder_is_told_before_anything_is_trained(tiny_text: str) -> None:
     with pytest.raises(UserError, match="nowhere does not exist"):
         make_plan(parse(tiny_text, overrides=["data.test.Set5=nowhere"]), Silent())
+
+
+def wrong(scale: int = 2, channels: int = 1, fold: int = 1) -> Space:
+    """A space for another scale, for other colours, or of networks that need sides of a multiple of `fold`."""
+
+    def space(pick: Pick) -> NetSpec:
+        d = Draft(x=channels)
+        y = d.layer("fold", PixelUnshuffle(fold), "x") if fold > 1 else "x"
+        y = d.layer("head", Conv(pick("width", (1, 2))), y)
+        y = d.layer("tail", Conv(channels * (fold * scale) ** 2), y)
+        return d.build(d.layer("up", PixelShuffle(fold * scale), y))
+
+    return space
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (
+            wrong(scale=3),
+            r"of 1x16x16 a network of this space makes 1x48x48, but the task super_resolution wants 1x32x32",
+        ),
+        (wrong(channels=3), r"take x \(3 channels\), but the task super_resolution gives x \(1 channel\)"),
+        (wrong(fold=2), "cannot take a picture of 47x61 pixels: layer 'fold'"),
+    ],
+)
+def test_a_space_that_does_not_suit_the_task_is_told(tiny: Recipe, space: Space, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_plan(tiny.model_copy(update={"space": space}), Silent())
 
 
 def test_the_plan_in_words(tiny: Recipe, planned: Plan) -> None:

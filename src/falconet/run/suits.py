@@ -37,15 +37,16 @@ def check_suits(space: Space, task: Task, dataset: Dataset, archs: Iterable[Arch
         made = _made(spec, sizes)
         if made != wanted:
             raise UserError(
-                f"of an input of {_shape((given[0].channels, *sizes[0]))} a network of this space makes {_shape(made)}, "
-                f"but the task {task.name} wants {_shape(wanted)}; write the space for the settings of the task"
+                f"of an input of {_shape((given[0].channels, *sizes[0]))} a network of this space makes "
+                f"{_shape(made)}, but the task {task.name} wants {_shape(wanted)}; "
+                "write the space for the settings of the task"
             )
         try:
             _made(spec, (ODD,) * len(given))
         except ValueError as error:
             raise UserError(
-                f"a network of this space cannot take a picture of {ODD[1]}x{ODD[0]} pixels: {error}. Networks must take "
-                "pictures of any size; leave out what needs a multiple"
+                f"a network of this space cannot take a picture of {ODD[1]}x{ODD[0]} pixels: {error}. "
+                "Networks must take pictures of any size; leave out what needs a multiple"
             ) from None
 
 
