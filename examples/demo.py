@@ -27,6 +27,7 @@ from falconet.run.recipe import load
 
 TRAIN = ("brick", "camera", "chelsea", "coffee", "coins", "grass", "gravel", "motorcycle_left", "motorcycle_right")
 TEST = ("astronaut", "rocket")
+UNSEEN = "unseen photos"  # what the report calls them
 RECIPE = Path(__file__).with_name("demo.yaml")
 GAIN_DB = 1.0
 
@@ -43,7 +44,7 @@ def main() -> int:
     if given.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     unpack(photos)
-    places = [f"data.train={photos / 'train'}", f"data.test.kept_out={photos / 'test'}"]
+    places = [f"data.train={photos / 'train'}", f"data.test.{UNSEEN}={photos / 'test'}"]
     with shown() as progress:
         if folder.is_dir():
             if given.set:
@@ -75,7 +76,7 @@ def conclude(folder: Path, report: Path) -> int:
     """Say in plain words what was found; 1 when it is less than promised."""
     results = read_results(folder)
     model, bicubic = results.models[0], next(one for one in results.baselines if one.name == "bicubic")
-    ours, theirs = (one.test["kept_out"].metrics["psnr_y"] for one in (model, bicubic))
+    ours, theirs = (one.test[UNSEEN].metrics["psnr_y"] for one in (model, bicubic))
     gmacs = model.costs["macs"] / 1e9
     side = "above" if ours >= theirs else "below"
     gain = f"{abs(ours - theirs):.2f} dB {side} bicubic ({ours:.2f} against {theirs:.2f} dB)"
