@@ -98,10 +98,11 @@ def _training(training: Training) -> str:
     if training.source or training.pictures is not None:
         count = f"{training.pictures} pictures" if training.pictures is not None else "Pictures"
         lines.append(f"{count}{': ' + training.source if training.source else ''}.")
-    lines.append(f"Terms of the pictures: {training.terms or 'not stated by who trained the network'}.")
+    terms = training.terms.rstrip(". ") or "not stated by who trained the network"
+    lines.append(f"Terms of the pictures: {terms}.")
     known = {
         "steps": training.steps,
-        "core-minutes": training.core_minutes,
+        "core-minutes": None if training.core_minutes is None else round(training.core_minutes, 1),
         "seed": training.seed,
         "date": training.date or None,
         "recipe": training.recipe[:12] or None,
