@@ -80,13 +80,14 @@ def conclude(folder: Path, report: Path) -> int:
     gmacs = model.costs["macs"] / 1e9
     side = "above" if ours >= theirs else "below"
     gain = f"{abs(ours - theirs):.2f} dB {side} bicubic ({ours:.2f} against {theirs:.2f} dB)"
+    command = "falconet" if shutil.which("falconet") else os.path.relpath(Path(sys.executable).with_name("falconet"))
     print(f"""
 The search found a network of {gmacs:.2f} GMACs (for a picture of 1280x720) and {model.costs["params"]:,.0f} parameters.
 On {len(TEST)} photos it was not trained on it is {gain}.
 
   the model    {folder / "models" / model.name}   (run.py there needs onnxruntime, numpy and pillow alone)
   the report   {report.resolve().as_uri()}
-  try it       falconet enhance {folder}-photos/test/astronaut.png --model {folder / "models" / model.name}""")
+  try it       {command} enhance {folder}-photos/test/astronaut.png --model {folder / "models" / model.name}""")
     if sys.stdout.isatty() and (os.environ.get("DISPLAY") or sys.platform == "darwin"):
         webbrowser.open(report.resolve().as_uri())
     if ours - theirs < GAIN_DB:
