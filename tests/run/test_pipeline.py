@@ -117,7 +117,7 @@ def test_resuming_a_finished_run_changes_nothing(finished: Path, a_copy: Copy) -
 def test_a_killed_run_ends_with_the_same_bits(begun: Path, finished: Path, a_copy: Copy) -> None:
     folder = a_copy(begun)
     script = Path(__file__).with_name("kill_and_resume.py")
-    command = [sys.executable, str(script), str(folder), "1", "30"]
+    command = [sys.executable, str(script), str(folder), "1", "50"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert int(done.stdout) >= 5
@@ -136,7 +136,7 @@ def assert_same(folder: Path, finished: Path) -> None:
 def test_a_run_killed_often_ends_with_the_same_bits(begun: Path, finished: Path, a_copy: Copy, seed: int) -> None:
     folder = a_copy(begun)
     script = Path(__file__).with_name("kill_and_resume.py")
-    command = [sys.executable, str(script), str(folder), str(seed), "12"]
+    command = [sys.executable, str(script), str(folder), str(seed), "40"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     assert_same(folder, finished)
