@@ -12,6 +12,7 @@ from falconet.run.recipe import dump, parse
 MORE = """
 trust: {networks: 4, steps: 3, batch: 2, precision: float32}
 rivals:
+  random: true
   nets:
     - {net: plain_sr, options: {depth: 1, width: 4}, steps: 3, batch: 2, precision: float32}
     - {net: ecbsr, options: {blocks: 1, width: 4, activation: relu}, steps: 3, batch: 2, precision: float32}
@@ -32,6 +33,17 @@ def test_rivals_stand_beside_the_searched_networks(compared: Path) -> None:
     assert plain.costs["macs"] == ecb.costs["macs"] == (9 * 4 + 9 * 16 + 9 * 16) * 128 * 64
     assert plain.final["psnr_y"] > 10
     assert "plain_sr-1-4" in (compared / "report.html").read_text()
+
+
+def test_the_best_of_the_random_search_is_trained_too(compared: Path) -> None:
+    results = read_results(compared)
+    drawn = [one for one in results.baselines if one.kind == "random_search"]
+    same = [note for note in results.notes if "which the search found too" in note]
+    assert len(drawn) + len(same) == len(results.models)
+    for one in drawn:
+        assert one.final["psnr_y"] > 10
+        assert one.costs["macs"] <= max(model.budget["macs"] for model in results.models)
+        assert one.title in (compared / "report.html").read_text()
 
 
 def test_trust_is_measured_on_networks_trained_alone(compared: Path) -> None:

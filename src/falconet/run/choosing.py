@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from falconet.evaluate import Budget, Trial
 from falconet.files import write_json
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record, read_json
 from falconet.run.searches import OneSearch, names
-from falconet.run.searching import TRIALS_FILE
-from falconet.run.wanted import objectives, strategy_name
+from falconet.run.searching import BASELINE, TRIALS_FILE
+from falconet.run.wanted import is_random, objectives, strategy_name
 from falconet.search import front_of, read_trials
 from falconet.spaces import Arch
 
@@ -36,6 +36,18 @@ def choose(record: Record, one: OneSearch, all_searches: Sequence[OneSearch]) ->
     if read_json(one.folder / PARETO_FILE) is None:
         write_json(one.folder / PARETO_FILE, front_json(one.recipe, trials, chosen))
     return chosen
+
+
+def choose_random(record: Record, one: OneSearch, all_searches: Sequence[OneSearch]) -> list[Chosen]:
+    """The best networks of the random search within each limit, when the recipe has them trained: NAME-random.
+
+    One that the search keeps itself is left out: it is trained already.
+    """
+    if not one.recipe.rivals.random or is_random(one.recipe):
+        return []
+    found = best_within(one.recipe, own_trials(record, one, BASELINE), names(all_searches, one))
+    kept = {chosen.trial.network for chosen in choose(record, one, all_searches)}
+    return [replace(chosen, name=f"{chosen.name}-{BASELINE}") for chosen in found if chosen.trial.network not in kept]
 
 
 def own_trials(record: Record, one: OneSearch, proposer: str) -> list[Trial]:

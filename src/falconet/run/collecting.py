@@ -19,13 +19,14 @@ from falconet.report.results import (
     SkippedFile,
     Stage,
 )
-from falconet.run.choosing import Chosen, best_within, own_trials
+from falconet.run.choosing import Chosen, best_within, choose_random, own_trials
 from falconet.run.comparing import comparisons, hypervolume_facts, search_rows
 from falconet.run.plan import Plan
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record, read_json
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.searches import FIRST, OneSearch, names
+from falconet.run.searching import BASELINE as RANDOM
 from falconet.run.shipping import BASELINE
 from falconet.run.training import stage_of
 from falconet.run.trust import rank_correlation
@@ -45,7 +46,8 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
     models = [
         _model(record, one, chosen, latency) for one, kept in found.values() for chosen in sorted(kept, key=_descending)
     ]
-    baselines = (*_baselines(record), *_rivals(record, recipe), *_prototype(recipe))
+    drawn = _random_rivals(record, [one for one, _ in found.values()])
+    baselines = (*_baselines(record), *_rivals(record, recipe), *drawn, *_prototype(recipe))
     at = recipe.budget.at_output or (None if recipe.budget.at_input else DEFAULT_OUTPUT)
     return Results(
         run=record.folder.resolve().name,
@@ -164,6 +166,26 @@ def _rivals(record: Record, recipe: Recipe) -> list[BaselineResult]:
     return found
 
 
+def _random_rivals(record: Record, all_searches: Sequence[OneSearch]) -> list[BaselineResult]:
+    """The best networks of the random searches, as far as they are trained."""
+    return [
+        BaselineResult(
+            name=chosen.name,
+            title=f"best of random search within {chosen.name.removesuffix(f'-{RANDOM}')}",
+            kind="random_search",
+            origin="trained_here",
+            costs={name: cost.value for name, cost in chosen.trial.costs.items() if cost.how == "counted"},
+            final=facts["final"] if facts["weights"] == "final" else facts["inherited"],
+            core_minutes=facts.get("core_minutes"),
+            test=_set_scores(_facts(record, f"test.{chosen.name}")),
+        )
+        for one in all_searches
+        if record.done(f"{one.id}.{RANDOM}")
+        for chosen in choose_random(record, one, all_searches)
+        if (facts := _facts(record, stage_of(chosen)))
+    ]
+
+
 def _prototype(recipe: Recipe) -> list[BaselineResult]:
     """The heavy network that light ones are measured against, by its counted costs alone: VDSR for super-resolution."""
     if recipe.task.name != "super_resolution":
@@ -253,7 +275,7 @@ def _time_note(record: Record) -> list[str]:
 
 
 def _notes(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen]]]) -> list[str]:
-    """What a reader should know: limits for which no network of their own was kept."""
+    """What a reader should know: limits for which no network of their own was kept, or trained for comparison."""
     notes = []
     everything = [one for one, _ in found.values()]
     for one, kept in found.values():
@@ -264,4 +286,11 @@ def _notes(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen]
                 notes.append(f"No trial of {one.id} met the limit of {name}.")
             elif (keeper := next(c.name for c in kept if c.trial.network == best[0].trial.network)) != name:
                 notes.append(f"The best network found for {name} is {keeper}, which is kept once.")
+            if one.recipe.rivals.random and not is_random(one.recipe):
+                drawn = best_within(one.recipe, own_trials(record, one, RANDOM), {name: budget})
+                notes += [
+                    f"The best network of the random search within {name} is {c.name}, which the search found too."
+                    for c in kept
+                    if drawn and c.trial.network == drawn[0].trial.network
+                ]
     return notes

@@ -18,7 +18,7 @@ from pathlib import Path
 from falconet.errors import UserError
 from falconet.report import write_results
 from falconet.report.page import write_report
-from falconet.run.choosing import Chosen, choose
+from falconet.run.choosing import Chosen, choose, choose_random
 from falconet.run.collecting import collect
 from falconet.run.pictures import data_facts, read_pictures
 from falconet.run.plan import Plan, make_plan
@@ -32,7 +32,7 @@ from falconet.run.searching import Judge, search_twice, stage_of_search
 from falconet.run.shipping import ship, test_baseline, test_rival, time_models
 from falconet.run.supernet import STAGE as SUPERNET
 from falconet.run.supernet import train_supernet
-from falconet.run.training import train_all
+from falconet.run.training import train_all, trained
 from falconet.run.trust import measure_trust
 
 THREADS = 1  # more would change the last bits, and two threads are slower than one on a busy machine
@@ -123,9 +123,12 @@ def _work(record: Record, recipe: Recipe, progress: Progress) -> Path:
     found: dict[str, tuple[OneSearch, list[Chosen]]] = {}
     for one in all_searches:
         search_twice(record, one, Judge(supernet, dataset, planned.latency), progress)
-        kept = choose(record, one, all_searches)
-        train_all(record, one, kept, supernet, dataset, Plan.read(one.folder / "plan.json").steps, progress)
+        kept, drawn = choose(record, one, all_searches), choose_random(record, one, all_searches)
+        steps = Plan.read(one.folder / "plan.json").steps
+        train_all(record, one, [*kept, *drawn], supernet, dataset, steps, progress)
         ship(record, one, kept, supernet, dataset, progress)
+        for chosen in drawn:
+            test_rival(record, recipe, chosen.name, trained(record, one, chosen, supernet), dataset, progress)
         found[one.id] = (one, kept)
         time_models(record, one, [chosen.name for _, chosens in found.values() for chosen in chosens], progress)
     for rival in recipe.rivals.nets:

@@ -112,11 +112,16 @@ class RivalSettings(Length, TrainSettings):
 
 
 class Rivals(BaseModel):
-    """Hand-designed networks that are trained beside the search, for the report to compare with."""
+    """What is trained beside the search, for the report to compare with.
+
+    `nets` are hand-designed networks. With `random` the best network of the random search within each limit is trained
+    as the searched ones are (settings of `final`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     nets: tuple[RivalSettings, ...] = ()
+    random: bool = False
 
 
 class SpaceFile(BaseModel):
