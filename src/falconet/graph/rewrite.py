@@ -60,6 +60,11 @@ def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weigh
     return small, {key: found[key] for key in keys}
 
 
+def deployed_spec(spec: NetSpec) -> NetSpec:
+    """The flat network that ships, without its weights: what `deploy` makes of `spec`."""
+    return _deployment(spec)[0]
+
+
 @remembered
 def _deployment(spec: NetSpec) -> tuple[NetSpec, tuple[Action, ...], tuple[str, ...]]:
     """The deployed spec, what makes its weights from those of `spec`, and their names."""

@@ -1,0 +1,209 @@
+"""A network cut into the blocks whose times add up: what a table of latencies is made of.
+
+A block is a nested layer of the network (a NetSpec is an operator), or a single convolution, together with what
+runtimes compute along with it: the activation, norm, sum or shuffle behind it, when nothing else reads what lies
+between. Its identity is what decides its time: the deployed sub-network with its names forgotten, the shapes of its
+inputs, and whether it stands at the edge of the network.
+
+    blocks = blocks_of(spec, (180, 320))
+    [block.title for block in blocks]    # ["conv 3x3 1>16, relu", "conv 3x3 16>16, relu", ..., "conv 3x3 16>4, ..."]
+
+Everything is remembered by what a block is made of, so networks of one space cost microseconds a block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import TypeAlias
+
+from falconet.graph import (
+    Conv,
+    DepthwiseConv,
+    EdgeConv,
+    Input,
+    Layer,
+    Linear,
+    NetSpec,
+    Op,
+    TransposedConv,
+    infer_shapes,
+    merged,
+)
+from falconet.graph.files import spec_to_text
+from falconet.graph.rewrite import deployed_spec
+from falconet.graph.shape import Size
+from falconet.graph.spec import input_shapes, remembered
+
+Dims: TypeAlias = tuple[int, int, int]
+"""Channels, height and width."""
+
+HEAVY = (Conv, DepthwiseConv, EdgeConv, TransposedConv, Linear, NetSpec)
+"""What a block is built around; every other operator joins the block that feeds it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block: its deployed network (inputs x0, x1, ...; layers n0, n1, ...) and where it stands.
+
+    `outer` are the inputs that the network's own inputs feed, `last` whether an output of the network is made here.
+    `nested` is the block before deployment, from which its parts can be had.
+    """
+
+    spec: NetSpec
+    inputs: tuple[Dims, ...]
+    outer: tuple[int, ...]
+    last: bool
+    key: str
+    title: str
+    nested: NetSpec
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """(height, width) of each input."""
+        return tuple((height, width) for _, height, width in self.inputs)
+
+
+def block_of(spec: NetSpec, inputs: Sequence[Dims], outer: Sequence[int] = (), last: bool = False) -> Block:
+    """The block that `spec` is when fed tensors of (channels, height, width) `inputs`."""
+    return _block(merged(spec), tuple(inputs), tuple(outer), last)
+
+
+@remembered
+def blocks_of(spec: NetSpec, *sizes: Size) -> tuple[Block, ...]:
+    """The blocks of a network fed pictures of (height, width) `sizes` (one for each input, or one for all), in order."""
+    small = merged(spec)
+    inputs = tuple((one.channels, one.height, one.width) for one in input_shapes(small, *sizes))
+    return _cut(small, inputs, tuple(range(len(inputs))), True)
+
+
+def parts_of(block: Block) -> tuple[Block, ...]:
+    """The blocks inside a block: what a table may know when it does not know the block. Itself alone when it has none.
+
+    One level of nesting is opened at a time.
+    """
+    opened = _opened(block.nested)
+    found = _cut(opened, block.inputs, block.outer, block.last)
+    return (block,) if len(found) <= 1 and opened == block.nested else found
+
+
+@remembered
+def _opened(spec: NetSpec) -> NetSpec:
+    """`spec` with the nested networks among its layers opened by one level."""
+    layers: list[Layer] = []
+    renamed = {one.name: one.name for one in spec.inputs}
+    for layer in spec.layers:
+        inputs = tuple(renamed[name] for name in layer.inputs)
+        if not isinstance(layer.op, NetSpec):
+            layers.append(Layer(layer.name, layer.op, inputs))
+            renamed[layer.name] = layer.name
+            continue
+        inner = dict(zip((one.name for one in layer.op.inputs), inputs, strict=True))
+        for one in layer.op.layers:
+            layers.append(Layer(f"{layer.name}.{one.name}", one.op, tuple(inner[name] for name in one.inputs)))
+            inner[one.name] = f"{layer.name}.{one.name}"
+        renamed[layer.name] = inner[layer.op.outputs[0]]
+    return NetSpec.unchecked(spec.inputs, tuple(layers), tuple(renamed[name] for name in spec.outputs))
+
+
+def _cut(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: bool) -> tuple[Block, ...]:
+    """The blocks of `spec` (merged); `outer` and `last` say where it stands itself."""
+    from falconet.graph.shape import Shape, plain
+
+    shapes = infer_shapes(spec, tuple(Shape(plain(c), h, w) for c, h, w in inputs))
+    dims = {name: (one.channels, one.height, one.width) for name, one in shapes.items()}
+    pictures = {spec.inputs[place].name for place in outer}
+    found = []
+    for group in _groups(spec):
+        inside = {layer.name for layer in group}
+        reads = list(dict.fromkeys(name for layer in group for name in layer.inputs if name not in inside))
+        place = {name: n for n, name in enumerate(reads)}
+        place.update({layer.name: len(reads) + n for n, layer in enumerate(group)})
+        wiring = tuple((layer.op, tuple([place[name] for name in layer.inputs])) for layer in group)
+        at_edge = tuple(n for n, name in enumerate(reads) if name in pictures)
+        is_last = last and any(layer.name in spec.outputs for layer in group)
+        found.append(_wired(wiring, tuple([dims[name] for name in reads]), at_edge, is_last))
+    return tuple(found)
+
+
+@remembered
+def _groups(spec: NetSpec) -> tuple[tuple[Layer, ...], ...]:
+    """The layers of each block, in the order of the last of each.
+
+    A light operator joins the block whose value it alone reads: the last heavy one, and every light one.
+    """
+    readers = Counter(name for layer in spec.layers for name in layer.inputs)
+    groups: dict[str, list[Layer]] = {}  # by the name of the value that the group makes
+    heavy: set[str] = set()
+    for layer in spec.layers:
+        members: list[Layer] = []
+        if isinstance(layer.op, HEAVY):
+            heavy.add(layer.name)
+        else:
+            own = [n for n in dict.fromkeys(layer.inputs) if n in groups and readers[n] == layer.inputs.count(n)]
+            own = [name for name in own if name not in spec.outputs]
+            big = [name for name in own if name in heavy]
+            joined = [name for name in own if name not in heavy or name == big[-1]]
+            for name in joined:
+                members += groups.pop(name)
+            if big:
+                heavy.add(layer.name)
+        groups[layer.name] = [*members, layer]
+    order = {layer.name: n for n, layer in enumerate(spec.layers)}
+    return tuple(tuple(sorted(group, key=lambda one: order[one.name])) for group in groups.values())
+
+
+@lru_cache(maxsize=65536)
+def _wired(
+    wiring: tuple[tuple[Op | NetSpec, tuple[int, ...]], ...],
+    inputs: tuple[Dims, ...],
+    outer: tuple[int, ...],
+    last: bool,
+) -> Block:
+    """The block of operators and of the values that each reads: inputs first, then what the operators before it made."""
+    names = [f"x{n}" for n in range(len(inputs))]
+    layers = []
+    for n, (op, reads) in enumerate(wiring):
+        layers.append(Layer(f"n{n}", op, tuple(names[place] for place in reads)))
+        names.append(f"n{n}")
+    given = tuple(Input(f"x{n}", channels) for n, (channels, _, _) in enumerate(inputs))
+    return _block(NetSpec(given, tuple(layers), (names[-1],)), inputs, outer, last)
+
+
+def _block(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: bool) -> Block:
+    small = _nameless(deployed_spec(spec))
+    text = f"{spec_to_text(small)} {inputs} {outer} {last}"
+    key = hashlib.sha256(text.encode()).hexdigest()[:20]
+    return Block(small, inputs, outer, last, key, _title(small), spec)
+
+
+def _nameless(flat: NetSpec) -> NetSpec:
+    """The same network with inputs x0, x1, ... and layers n0, n1, ...; its weights are its own."""
+    names = {one.name: f"x{n}" for n, one in enumerate(flat.inputs)}
+    names.update({layer.name: f"n{n}" for n, layer in enumerate(flat.layers)})
+    layers = tuple(Layer(names[one.name], one.op, tuple(names[name] for name in one.inputs)) for one in flat.layers)
+    inputs = tuple(Input(names[one.name], one.channels) for one in flat.inputs)
+    return NetSpec(inputs, layers, tuple(names[name] for name in flat.outputs))
+
+
+def _title(flat: NetSpec) -> str:
+    """The operators of a block in words: "conv 3x3 16>16, relu"."""
+    from falconet.graph import infer_parts
+    from falconet.graph.shape import plain, total
+
+    parts = infer_parts(flat, tuple(plain(one.channels) for one in flat.inputs))
+    words = []
+    for layer in flat.layers:
+        op, (inp, out) = layer.op, (total(parts[layer.inputs[0]]), total(parts[layer.name]))
+        name = type(op).__name__.lower()
+        if not isinstance(op, HEAVY):
+            words.append(name)
+            continue
+        settings = {field.name: getattr(op, field.name) for field in fields(op)}  # type: ignore[arg-type]
+        word = f"{name} {settings['kernel']}x{settings['kernel']} {inp}>{out}" if "kernel" in settings else name
+        word += f" stride {settings['stride']}" if settings.get("stride", 1) != 1 else ""
+        words.append(word + (f" groups {settings['groups']}" if settings.get("groups", 1) != 1 else ""))
+    return ", ".join(words)
