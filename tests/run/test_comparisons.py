@@ -1,5 +1,8 @@
 """Rivals trained beside the search, and networks trained alone to see how far the supernet's ranking can be trusted."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,9 +23,9 @@ rivals:
 
 
 @pytest.fixture(scope="module")
-def compared(tiny_text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compared(tiny_text: str, small_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "compared"
-    pipeline.run(parse(tiny_text + MORE), folder)
+    pipeline.run(parse(tiny_text + MORE, overrides=[_test_set(small_photos)]), folder)
     return folder
 
 
@@ -52,6 +55,32 @@ def test_trust_is_measured_on_networks_trained_alone(compared: Path) -> None:
     assert len(found.points) == len({point.network for point in found.points}) == 4
     assert {row.predictor for row in found.rows} == {"inherited quality", "MACs alone"}
     assert all(-1 <= row.value <= 1 for row in found.rows)
+
+
+def test_seeds_are_compared_picture_by_picture(
+    compared: Path, tiny_text: str, small_photos: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    pipeline.run(parse(tiny_text + MORE, overrides=[_test_set(small_photos), "seed=7", "trust.networks=0"]), other)
+    done = _compare(compared, other, "--out", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    runs, rows = [read_results(folder) for folder in (compared, other)], found["differences"]
+    assert {"bicubic", "plain_sr-1-4", "ecbsr-1-4-relu"} <= {row["rival"] for row in rows}
+    row = next(row for row in rows if row["rival"] == "bicubic" and row["model"] == runs[0].models[0].name)
+    means = [one.test[row["data"]].metrics["psnr_y"] for run in runs for one in (run.models[0], run.baselines[0])]
+    assert row["mean"] == pytest.approx((means[0] - means[1] + means[2] - means[3]) / 2)
+    again = _compare(compared, compared, "--out", tmp_path / "twice.json")
+    assert again.returncode == 1 and "different seeds" in again.stderr
+
+
+def _test_set(folder: Path) -> str:
+    return f"data.test.Photos={folder}"
+
+
+def _compare(*arguments: object) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).parents[2] / "scripts" / "compare_seeds.py"
+    return subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True)
 
 
 def test_a_finished_run_trains_nothing_again(compared: Path) -> None:
