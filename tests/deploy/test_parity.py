@@ -28,6 +28,10 @@ def test_fused_file_agrees_with_the_network_as_trained(network, samples, tmp_pat
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_writes_what_it_can_read(target, network, samples, tmp_path):
+    try:
+        TARGETS[target]().version()
+    except UserError as error:
+        pytest.skip(str(error))
     small = deployed(network)
     path = TARGETS[target]().export(small.spec, small.weights(), tmp_path)
     assert check_parity(TARGETS[target]().load(path), network, samples, target=target).target == target

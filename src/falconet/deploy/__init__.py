@@ -8,7 +8,8 @@ from falconet.deploy.folder import write_model
 from falconet.deploy.model import DEFAULT_MODEL, Model, load_model, read_model, shipped_models
 from falconet.deploy.parity import ExportRefused, Parity, check_parity
 from falconet.deploy.runtime import OnnxRun, run_onnx
-from falconet.deploy.targets import TARGETS, Target
+from falconet.deploy.target import Target
+from falconet.deploy.targets import TARGETS
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -52,14 +52,14 @@ def write_model(
     metrics: Mapping[str, Mapping[str, float]] | None = None,
     training: Training | None = None,
     targets: Sequence[str] = ("onnxruntime",),
-    tolerance: float = 1e-4,
+    tolerance: float | None = None,
 ) -> Model:
     """Write the model folder of `network` (as trained; it is fused here) and read it back. Its name is the folder's.
 
     `samples` are inputs for the proof that exports agree: one array for each input (chw or bchw, float32, 0..1), real
     pictures of several odd sizes. `sizes` are the (height, width) of each input that costs are counted for. An earlier
-    model in `folder` is replaced. Raises ExportRefused when an exported file does not agree with the network, and
-    UserError when `folder` holds something else.
+    model in `folder` is replaced. `tolerance` stands in for what each target allows. Raises ExportRefused when an
+    exported file does not agree with the network, and UserError when `folder` holds something else.
     """
     from falconet.graph.network import deployed
 
@@ -113,14 +113,16 @@ def _export(
     network: Network,
     samples: Sequence[tuple[Array, ...]],
     targets: Sequence[str],
-    tolerance: float,
+    tolerance: float | None,
 ) -> tuple[ParityFacts, ...]:
     """Write the file of every target and compare it with the network as trained."""
     found = []
     for name in targets:
         target = TARGETS[name]()
         path = target.export(spec, weights, folder)
-        parity = check_parity(target.load(path), network, samples, tolerance, name)
+        allowed = target.tolerances["float32"] if tolerance is None else tolerance
+        assert allowed is not None
+        parity = check_parity(target.load(path), network, samples, allowed, name)
         found.append(ParityFacts(**asdict(parity)))
     return tuple(found)
 

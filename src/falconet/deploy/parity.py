@@ -6,20 +6,18 @@ where exporters go wrong, and random numbers of one size show none of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from falconet.deploy.runtime import Array, OnnxRun
+from falconet.deploy.runtime import OnnxRun
+from falconet.deploy.target import Array, ArrayRun, Sample
 
 if TYPE_CHECKING:
     from falconet.graph.network import Network
-
-ArrayRun: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
-"""What a runtime offers: inputs bchw to outputs, as numpy arrays."""
 
 
 class ExportRefused(RuntimeError):
@@ -28,7 +26,10 @@ class ExportRefused(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How nearly an exported file agreed: the largest difference over all values of `samples` inputs."""
+    """How nearly an exported file agreed: the largest difference over all values of `samples` inputs.
+
+    Of outputs that exceed 1, such as a classifier's, it is a share of the largest value: rounding grows with numbers.
+    """
 
     largest: float
     samples: int
@@ -40,7 +41,7 @@ class Parity:
 def check_parity(
     model: bytes | Path | ArrayRun,
     network: Network,
-    samples: Sequence[tuple[Array, ...]],
+    samples: Sequence[Sample],
     tolerance: float = 1e-4,
     target: str = "onnxruntime",
 ) -> Parity:
@@ -86,7 +87,7 @@ def _difference(mine: Array, other: Array, target: str, size: tuple[int, int], t
         raise ExportRefused(f"export refused: the network itself gives values that are no numbers {place}")
     if not np.isfinite(other).all():
         raise ExportRefused(f"export refused: {target} gives values that are no numbers {place}")
-    difference = float(np.abs(mine - other).max(initial=0.0))
+    difference = float(np.abs(mine - other).max(initial=0.0)) / max(1.0, float(np.abs(mine).max(initial=0.0)))
     if difference > tolerance:
         raise ExportRefused(
             f"export refused: {target} and PyTorch differ by {difference:.2g} {place}; "
