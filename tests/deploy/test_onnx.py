@@ -16,11 +16,14 @@ from falconet.graph import (
     BatchNorm,
     Clip,
     Concat,
+    Contrast,
     Conv,
+    Crop,
     DepthwiseConv,
     Draft,
     Dropout,
     EdgeConv,
+    Extend,
     Flatten,
     GlobalAvgPool,
     HardSigmoid,
@@ -42,6 +45,7 @@ from falconet.graph import (
     Shuffle,
     Sigmoid,
     Slice,
+    Subtract,
     Tanh,
     TransposedConv,
 )
@@ -76,6 +80,7 @@ CASES: dict[type[Op], list[tuple[Op, int, tuple]]] = {
     Dropout: cases(Dropout()),
     Scale: cases(Scale()),
     Add: cases(Add()),
+    Subtract: cases(Subtract()),
     Multiply: cases(Multiply()),
     Concat: cases(Concat(("a", "b"))),
     Slice: cases(Slice(0, 4), Slice(3, 12)),
@@ -91,7 +96,10 @@ CASES: dict[type[Op], list[tuple[Op, int, tuple]]] = {
     AvgPool: cases(
         AvgPool(), AvgPool(3, 2, 1), AvgPool(3, 2, 0, ceil=True), AvgPool(3, 2, 1, ceil=True), AvgPool(2, 3, 0, True)
     ),
+    Extend: cases(Extend(), Extend(4)),
+    Crop: cases(Crop()),
     GlobalAvgPool: cases(GlobalAvgPool()),
+    Contrast: cases(Contrast()),
     Flatten: cases(Flatten()) + cases(Flatten(63), sizes=((7, 9),)),
 }
 
@@ -101,7 +109,8 @@ def single(op: Op, channels: int) -> NetSpec:
     d = Draft(x=channels)
     inputs = ["x"]
     if op.num_inputs != 1:
-        inputs = ["x", d.layer("gate", GlobalAvgPool() if isinstance(op, Multiply) else ReLU(), "x")]
+        second = {Multiply: GlobalAvgPool(), Crop: AvgPool(2, 1)}.get(type(op), ReLU())
+        inputs = ["x", d.layer("gate", second, "x")]
     if isinstance(op, Linear | Flatten) and getattr(op, "pixels", 1) == 1:
         inputs = [d.layer("mean", GlobalAvgPool(), "x")]
     if isinstance(op, Linear):

@@ -16,11 +16,14 @@ from falconet.graph import (
     BatchNorm,
     Clip,
     Concat,
+    Contrast,
     Conv,
+    Crop,
     DepthwiseConv,
     Draft,
     Dropout,
     EdgeConv,
+    Extend,
     Flatten,
     GlobalAvgPool,
     HardSigmoid,
@@ -43,6 +46,7 @@ from falconet.graph import (
     Shuffle,
     Sigmoid,
     Slice,
+    Subtract,
     Tanh,
     TransposedConv,
     costs,
@@ -85,6 +89,7 @@ CASES: dict[type[Op], list[tuple[Op, tuple[int, ...]]]] = {
     Dropout: [(Dropout(0.5), (3,))],
     Scale: [(Scale(0.5), (3,))],
     Add: [(Add(), (3, 3)), (Add(), (2, 2, 2)), (Add(), (2,))],
+    Subtract: [(Subtract(), (3, 3))],
     Multiply: [(Multiply(), (3, 3))],
     Concat: [(Concat(("a", "b")), (3, 2)), (Concat(("a", "b", "c")), (1, 2, 3))],
     Slice: [(Slice(1, 4), (5,))],
@@ -95,7 +100,10 @@ CASES: dict[type[Op], list[tuple[Op, tuple[int, ...]]]] = {
     Resize: [(Resize(2), (2,)), (Resize(3, "bilinear"), (2,)), (Resize(4, "bicubic"), (1,))],
     MaxPool: [(MaxPool(), (2,)), (MaxPool(3, 2, 0, True), (2,)), (MaxPool(2, 1, 1), (2,))],
     AvgPool: [(AvgPool(), (2,)), (AvgPool(3, 2, 1, True), (2,)), (AvgPool(5, 4, 2, True), (1,))],
+    Extend: [(Extend(), (3,)), (Extend(5), (2,))],
+    Crop: [(Crop(), (3, 1))],
     GlobalAvgPool: [(GlobalAvgPool(), (3,))],
+    Contrast: [(Contrast(), (3,))],
     Flatten: [(Flatten(), (3,)), (Flatten(4), (3,))],
 }  # fmt: skip
 ALL = [(op, channels) for cases in CASES.values() for op, channels in cases]
@@ -196,7 +204,7 @@ def test_reach_is_what_a_changed_pixel_shows(op: Op, channels: tuple[int, ...]) 
     """No output pixel depends on an input pixel outside its stated span, and both ends of the span are met."""
     span = op.reach()
     if span is None:
-        assert isinstance(op, GlobalAvgPool | Flatten)
+        assert isinstance(op, GlobalAvgPool | Contrast | Flatten)
         return
     if isinstance(op, Linear):
         return
@@ -255,6 +263,24 @@ def test_pixel_shuffle_of_repeat_is_nearest_neighbour_enlargement() -> None:
     assert torch.equal(network(x), torch.nn.functional.interpolate(x, scale_factor=3.0, mode="nearest"))
 
 
+def test_crop_undoes_extend_and_the_last_pixels_are_repeated() -> None:
+    d = Draft(x=2)
+    large = d.layer("large", Extend(4), "x")
+    network = Network(d.build(d.layer("back", Crop(), large, "x"), large))
+    x = torch.rand(1, 2, 5, 8)
+    back, grown = network(x)
+    assert torch.equal(back, x)
+    assert grown.shape == (1, 2, 8, 8) and torch.equal(grown[:, :, 5:], x[:, :, 4:].expand(-1, -1, 3, -1))
+
+
+def test_contrast_of_a_flat_picture_has_a_gradient() -> None:
+    x = torch.full((1, 2, 4, 5), 0.5, requires_grad=True)
+    y = Contrast().run({}, (x,), True)
+    y.sum().backward()
+    torch.testing.assert_close(y, torch.full((1, 2, 1, 1), 0.5), atol=2e-5, rtol=0)
+    assert x.grad is not None and x.grad.isfinite().all()
+
+
 def test_a_gate_of_one_pixel_multiplies_whole_channels() -> None:
     d = Draft(x=3)
     network = Network(d.build(d.layer("gated", Multiply(), "x", d.layer("gate", GlobalAvgPool(), "x"))))
@@ -301,6 +327,9 @@ def test_a_linear_layer_wants_a_flat_tensor() -> None:
         (Flatten(4), (1,), (8, 8), "declared for 4 pixels, got 8x8"),
         (Add(), (1, 2), (8, 8), "equal channels, got"),
         (Multiply(), (1, 2), (8, 8), "equal channels"),
+        (Subtract(), (1, 2), (8, 8), "equal channels"),
+        (Extend(0), (1,), (8, 8), "multiple to be at least 1"),
+        (Contrast(0.0), (1,), (8, 8), "positive epsilon"),
         (Concat(("a", "a")), (1, 2), (8, 8), "one different key"),
         (Concat(("a", "b.c")), (1, 2), (8, 8), "without dots"),
         (Clip(1, 1), (1,), (8, 8), "low to be below high"),
@@ -319,7 +348,7 @@ def test_what_cannot_be_is_refused_in_words(
     assert "'op'" in str(error.value)
 
 
-@pytest.mark.parametrize("op", [Add(), Multiply(), Concat(("a", "b"))], ids=repr)
+@pytest.mark.parametrize("op", [Add(), Subtract(), Multiply(), Crop(), Concat(("a", "b"))], ids=repr)
 def test_tensors_of_different_sizes_do_not_go_together(op: Op) -> None:
     d = Draft(x=2)
     spec = d.build(d.layer("op", op, "x", d.layer("large", Resize(2), "x")))

@@ -2,12 +2,24 @@
 
 import subprocess
 import sys
+from inspect import signature
 
 import pytest
 import torch
 
 from falconet.errors import UserError
-from falconet.graph import Costs, NetSpec, costs, count_params, merged, reach, spec_from_json, spec_to_json
+from falconet.graph import (
+    Contrast,
+    Costs,
+    NetSpec,
+    costs,
+    count_params,
+    flatten,
+    merged,
+    reach,
+    spec_from_json,
+    spec_to_json,
+)
 from falconet.graph.network import Network, deployed
 from falconet.zoo import ZOO, ecbsr, plain_sr
 
@@ -25,7 +37,13 @@ PUBLISHED = {
     ("ecbsr_m4c8", 4): (0.21, 3.6e3, 0.05),
     ("ecbsr_m4c16", 2): (2.3, 10.1e3, 0.01),
     ("ecbsr_m10c32", 2): (21.7, 94.3e3, 0.01),
+    ("srcnn", 2): (52.7, 57e3, 0.001),
+    ("srcnn", 4): (52.7, 57e3, 0.001),
+    ("imdn", 2): (158.8, 694e3, 0.001),
+    ("imdn", 4): (40.9, 715e3, 0.001),
 }
+ENLARGE = [name for name in ZOO if "scale" in signature(ZOO[name]).parameters]
+DENOISE = ["dncnn", "dncnn_17", "dncnn_20", "ffdnet", "ffdnet_colour"]
 
 
 def at_720p(spec: NetSpec, scale: int) -> Costs:
@@ -70,25 +88,110 @@ def test_a_plain_net_costs_what_the_ecb_net_costs_once_deployed() -> None:
     assert count_params(ZOO["ecbsr_m4c16"]()) > 3 * count_params(merged(ZOO["ecbsr_m4c16"]()))
 
 
+@pytest.mark.parametrize(("scale", "billions"), [(2, 91.2), (4, 32.5)])
+def test_carn_m_costs_what_is_published(scale: int, billions: float) -> None:
+    """Published parameters are kernels alone, of one network with the upsamplers of all three scales."""
+    assert at_720p(ZOO["carn_m"](scale=scale), scale).macs == pytest.approx(billions * 1e9, rel=0.001)
+    up = {2: 9 * 16 * 256, 3: 9 * 16 * 576, 4: 2 * 9 * 16 * 256}
+    ours = kernels(ZOO["carn_m"](scale=scale))
+    assert ours - up[scale] + sum(up.values()) == pytest.approx(412e3, rel=0.001)
+
+
+@pytest.mark.parametrize(("scale", "billions"), [(2, 222.8), (4, 90.9)])
+def test_carn_costs_what_is_published(scale: int, billions: float) -> None:
+    """As CARN-M, but biases are counted."""
+    assert at_720p(ZOO["carn"](scale=scale), scale).macs == pytest.approx(billions * 1e9, rel=0.001)
+    up = {2: 577 * 256, 3: 577 * 576, 4: 2 * 577 * 256}
+    ours = count_params(ZOO["carn"](scale=scale))
+    assert ours - up[scale] + sum(up.values()) == pytest.approx(1592e3, rel=0.001)
+
+
+def kernels(spec: NetSpec) -> int:
+    """Learned values without biases."""
+    return sum(value.numel() for value in Network(spec).weights().values() if value.dim() == 4)
+
+
+def test_imdn_rtc_has_the_20_k_parameters_that_won_its_contest() -> None:
+    assert count_params(ZOO["imdn_rtc"]()) == pytest.approx(20e3, rel=0.01)
+
+
+def test_srcnn_of_three_sizes() -> None:
+    assert [kernels(ZOO["srcnn"](middle=k)) for k in (1, 5)] == [8_032, 57_184]  # the two that the paper tabulates
+    with pytest.raises(UserError, match="must be 1, 3 or 5; got 4"):
+        ZOO["srcnn"](middle=4)
+
+
+def test_denoisers_cost_what_their_layers_say() -> None:
+    a_pixel = {name: costs(ZOO[name](), (64, 64)).macs / 64**2 for name in DENOISE}
+    assert a_pixel["dncnn_17"] == 2 * 9 * 64 + 15 * 9 * 64 * 64 == 554_112  # "555 K a pixel"
+    assert a_pixel["dncnn_20"] == 2 * 9 * 64 + 18 * 9 * 64 * 64
+    assert 4 * a_pixel["ffdnet"] == 9 * 64 * (5 + 13 * 64 + 4)  # a quarter of the pixels
+    assert 4 * a_pixel["ffdnet_colour"] == 9 * 96 * (13 + 10 * 96 + 12)
+    assert count_params(ZOO["ffdnet"]()) == pytest.approx(485e3, rel=0.001)
+    assert count_params(ZOO["ffdnet_colour"]()) == pytest.approx(852e3, rel=0.001)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", ENLARGE)
 def test_every_network_enlarges_deploys_and_survives_a_file(name: str, scale: int) -> None:
-    spec = ZOO[name](scale=scale)
+    check(ZOO[name], ZOO[name](scale=scale), scale)
+
+
+@pytest.mark.parametrize("name", DENOISE)
+def test_every_denoiser_keeps_the_size_deploys_and_survives_a_file(name: str) -> None:
+    check(ZOO[name], ZOO[name](), 1)
+
+
+def check(design: object, spec: NetSpec, scale: int) -> None:
+    """Any picture comes out `scale` times as large; the deployed network and the file are the same network."""
     torch.manual_seed(0)
     network = Network(spec).eval()
-    x = torch.rand(2, 1, 9, 14)
+    x = tuple(torch.rand(2, one.channels, 9, 14) for one in spec.inputs)
     with torch.no_grad():
         small = deployed(network)
         y = network(x)
         assert isinstance(y, torch.Tensor)
-        assert y.shape == (2, 1, 9 * scale, 14 * scale)
+        assert y.shape == (2, spec.inputs[0].channels, 9 * scale, 14 * scale)
         torch.testing.assert_close(small(x), y, rtol=1e-5, atol=1e-5)
     assert small.spec is not None
     assert costs(small.spec, (9, 14)) == costs(spec, (9, 14))
     assert sum(p.numel() for p in small.parameters()) == costs(spec, (9, 14)).params
     assert spec_from_json(spec_to_json(spec)).digest == spec.digest
-    assert reach(spec) >= 1
-    assert ZOO[name].__doc__
+    if any(isinstance(layer.op, Contrast) for layer in flatten(spec).layers):
+        with pytest.raises(ValueError, match="looks at the whole picture"):
+            reach(spec)
+    else:
+        assert reach(spec) >= 1
+    assert design.__doc__
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_denoiser_that_predicts_no_noise_changes_nothing(norm: bool) -> None:
+    """DnCNN predicts the noise: the picture less nothing is the picture."""
+    network = Network(ZOO["dncnn"](depth=4, width=6, norm=norm, channels=3)).eval()
+    with torch.no_grad():
+        for name, value in network.weights().items():
+            if name.startswith("conv3"):
+                value.zero_()
+    x = torch.rand(1, 3, 7, 5)
+    assert torch.equal(network(x), x)
+    assert sum(name.endswith("running_var") for name in network.state_dict()) == 2 * norm
+    with pytest.raises(UserError, match="at least 2"):
+        ZOO["dncnn"](depth=1)
+
+
+def test_ffdnet_sees_the_noise_level_and_every_pixel() -> None:
+    torch.manual_seed(0)
+    network = Network(ZOO["ffdnet"](depth=3, width=8)).eval()
+    x = torch.rand(1, 1, 7, 9)
+    with torch.no_grad():
+        y = network((x, torch.full_like(x, 0.1)))
+        assert isinstance(y, torch.Tensor)
+        assert not torch.equal(y, network((x, torch.full_like(x, 0.2))))
+        for place in ((0, 0), (6, 8)):  # the last row and column, though the sides are odd
+            changed = x.clone()
+            changed[0, 0][place] += 1
+            assert not torch.equal(network((changed, torch.full_like(x, 0.1)))[0, 0][place], y[0, 0][place])
 
 
 @pytest.mark.parametrize("design", [ecbsr, plain_sr])
@@ -106,7 +209,7 @@ def test_colour(design: object) -> None:
     assert torch.equal(y, torch.nn.functional.interpolate(x, scale_factor=3.0, mode="nearest"))
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", ENLARGE)
 def test_a_scale_that_is_not_offered_is_refused(name: str) -> None:
     with pytest.raises(UserError, match="must be 2, 3 or 4; got 5"):
         ZOO[name](scale=5)

@@ -12,15 +12,15 @@ are free. Left out: half precision and integers (compress), and control flow (a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from falconet.deploy.target import Array, Weights, array_of, layers_for
 from falconet.graph import (
     EDGE_KERNELS,
     Add,
@@ -28,10 +28,13 @@ from falconet.graph import (
     BatchNorm,
     Clip,
     Concat,
+    Contrast,
     Conv,
+    Crop,
     DepthwiseConv,
     Dropout,
     EdgeConv,
+    Extend,
     Flatten,
     GlobalAvgPool,
     HardSigmoid,
@@ -54,6 +57,7 @@ from falconet.graph import (
     Shuffle,
     Sigmoid,
     Slice,
+    Subtract,
     Tanh,
     TransposedConv,
     flatten,
@@ -61,12 +65,6 @@ from falconet.graph import (
 )
 from falconet.graph.ops.base import same_pad
 from falconet.graph.shape import plain, total
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Array: TypeAlias = npt.NDArray[Any]
-Weights: TypeAlias = "Mapping[str, Tensor] | Mapping[str, Array]"
 
 OPSET = 18  # the oldest that torch's own exporter writes, so every converter has met it
 IR_VERSION = 8  # the file format that came out with opset 18
@@ -76,8 +74,8 @@ PICTURE, VECTOR = 4, 2  # ranks: (batch, channels, height, width) and (batch, ch
 def to_onnx(spec: NetSpec, weights: Weights) -> bytes:
     """The network as an ONNX file: float32, named after its layers, with free batch, height and width.
 
-    `weights` holds tensors or arrays by "slot.name", as `Network.weights()` and model files do. Raises ValueError
-    naming the layer that cannot be written.
+    `weights` holds tensors or arrays by "slot.name", as `Network.weights()` and model files do. UserError names a layer
+    that cannot be written, ValueError a weight that was not given.
     """
     graph = _Graph(weights)
     flat = flatten(spec)
@@ -85,10 +83,7 @@ def to_onnx(spec: NetSpec, weights: Weights) -> bytes:
     graph.channels.update({name: total(one) for name, one in parts.items()})
     for i in flat.inputs:
         graph.ranks[i.name] = PICTURE
-    for layer in flat.layers:
-        emit = EMITTERS.get(type(layer.op))  # type: ignore[arg-type]
-        if emit is None:
-            raise ValueError(f"layer {layer.name!r}: {type(layer.op).__name__} has no ONNX form; add it to EMITTERS")
+    for layer, emit in layers_for(flat, EMITTERS, "ONNX"):
         graph.ranks[layer.name] = VECTOR if isinstance(layer.op, Flatten) else graph.ranks[layer.inputs[0]]
         emit(graph, layer, layer.op)
     several = len(flat.inputs) > 1
@@ -116,14 +111,13 @@ class _Graph:
         """Add the node that computes `layer`; its attributes go to ONNX as they are."""
         self.nodes.append(helper.make_node(kind, inputs, [layer.name], layer.name, **attributes))
 
+    def step(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> None:
+        """Add a node that computes a value in between, `name`, which belongs to no layer."""
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
+
     def array(self, layer: Layer, name: str) -> Array:
         """The weight `name` of the layer, float32."""
-        key = f"{layer.slot}.{name}"
-        if key not in self.weights:
-            raise ValueError(f"layer {layer.name!r} needs the weight {key!r}, which was not given")
-        value = self.weights[key]
-        found = value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()
-        return np.ascontiguousarray(found, dtype=np.float32)
+        return array_of(self.weights, layer, name)
 
     def weight(self, layer: Layer, name: str, shape: tuple[int, ...] | None = None) -> str:
         """Put the weight into the file and return its name there; layers that share weights share the entry."""
@@ -249,6 +243,10 @@ def _multiply(g: _Graph, layer: Layer, op: Multiply) -> None:
     g.node("Mul", layer, layer.inputs)
 
 
+def _subtract(g: _Graph, layer: Layer, op: Subtract) -> None:
+    g.node("Sub", layer, layer.inputs)
+
+
 def _concat(g: _Graph, layer: Layer, op: Concat) -> None:
     g.node("Concat", layer, layer.inputs, axis=1)
 
@@ -307,6 +305,30 @@ def _resize(g: _Graph, layer: Layer, op: Resize) -> None:
     g.node("Resize", layer, [layer.inputs[0], "", scales], **how)
 
 
+def _extend(g: _Graph, layer: Layer, op: Extend) -> None:
+    """Heights and widths are free, so how much is missing is computed: the negative size, modulo the multiple."""
+    size = _size_of(g, layer, layer.inputs[0])
+    missing = f"{layer.name}.missing"
+    g.step("Neg", [size], f"{layer.name}.negative")
+    multiple = g.constant(f"{layer.name}.multiple", np.array(op.multiple), layer)
+    g.step("Mod", [f"{layer.name}.negative", multiple], missing)
+    zeros = g.constant(f"{layer.name}.zeros", np.zeros(6, np.int64), layer)
+    g.step("Concat", [zeros, missing], f"{layer.name}.pads", axis=0)
+    g.node("Pad", layer, [layer.inputs[0], f"{layer.name}.pads"], mode="edge")
+
+
+def _crop(g: _Graph, layer: Layer, op: Crop) -> None:
+    start = g.constant(f"{layer.name}.start", np.zeros(2, np.int64), layer)
+    axes = g.constant(f"{layer.name}.axes", np.array([2, 3]), layer)
+    g.node("Slice", layer, [layer.inputs[0], start, _size_of(g, layer, layer.inputs[1]), axes])
+
+
+def _size_of(g: _Graph, layer: Layer, name: str) -> str:
+    """Height and width of the value `name`, as a value of two numbers."""
+    g.step("Shape", [name], f"{layer.name}.size", start=2)
+    return f"{layer.name}.size"
+
+
 def _max_pool(g: _Graph, layer: Layer, op: MaxPool) -> None:
     pad = same_pad(op.kernel, op.pad)
     g.node("MaxPool", layer, layer.inputs, **_window(op.kernel, op.stride, pad), ceil_mode=int(op.ceil))
@@ -319,6 +341,19 @@ def _avg_pool(g: _Graph, layer: Layer, op: AvgPool) -> None:
 
 def _global_avg_pool(g: _Graph, layer: Layer, op: GlobalAvgPool) -> None:
     g.node("GlobalAveragePool", layer, layer.inputs)
+
+
+def _contrast(g: _Graph, layer: Layer, op: Contrast) -> None:
+    """Mean plus the root of the mean square distance from it."""
+    mean, apart, spread = (f"{layer.name}.{what}" for what in ("mean", "apart", "spread"))
+    epsilon = g.constant(f"{layer.name}.epsilon", np.array(op.epsilon, np.float32), layer)
+    g.step("GlobalAveragePool", [layer.inputs[0]], mean)
+    g.step("Sub", [layer.inputs[0], mean], apart)
+    g.step("Mul", [apart, apart], f"{layer.name}.square")
+    g.step("GlobalAveragePool", [f"{layer.name}.square"], f"{layer.name}.variance")
+    g.step("Add", [f"{layer.name}.variance", epsilon], f"{layer.name}.positive")
+    g.step("Sqrt", [f"{layer.name}.positive"], spread)
+    g.node("Add", layer, [mean, spread])
 
 
 def _flatten(g: _Graph, layer: Layer, op: Flatten) -> None:
@@ -349,6 +384,7 @@ EMITTERS: dict[type[Op], Callable[[_Graph, Layer, Any], None]] = {
     Dropout: _nothing,
     Scale: _scale,
     Add: _add,
+    Subtract: _subtract,
     Multiply: _multiply,
     Concat: _concat,
     Slice: _slice,
@@ -357,8 +393,11 @@ EMITTERS: dict[type[Op], Callable[[_Graph, Layer, Any], None]] = {
     PixelUnshuffle: _pixel_unshuffle,
     Repeat: _repeat,
     Resize: _resize,
+    Extend: _extend,
+    Crop: _crop,
     MaxPool: _max_pool,
     AvgPool: _avg_pool,
     GlobalAvgPool: _global_avg_pool,
+    Contrast: _contrast,
     Flatten: _flatten,
 }

@@ -16,6 +16,7 @@ from falconet.graph import (
     Add,
     Clip,
     Conv,
+    Crop,
     DepthwiseConv,
     Identity,
     Linear,
@@ -23,6 +24,7 @@ from falconet.graph import (
     PixelShuffle,
     Repeat,
     Resize,
+    Subtract,
     TransposedConv,
     flatten,
     merged,
@@ -65,7 +67,8 @@ def _ends(flat: NetSpec) -> set[str]:
     """The slots that feed a sum, or from which an output is reached through linear operators alone."""
     by_name = {layer.name: layer for layer in flat.layers}
     found = set[str]()
-    waiting = [*flat.outputs, *(name for layer in flat.layers if isinstance(layer.op, Add) for name in layer.inputs)]
+    sums = [layer for layer in flat.layers if isinstance(layer.op, Add | Subtract)]
+    waiting = [*flat.outputs, *(name for layer in sums for name in layer.inputs)]
     seen = set[str]()
     while waiting:
         layer = by_name.get(waiting.pop())
@@ -74,6 +77,6 @@ def _ends(flat: NetSpec) -> set[str]:
         seen.add(layer.name)
         if isinstance(layer.op, Conv | TransposedConv):
             found.add(layer.slot)
-        elif isinstance(layer.op, Add | PixelShuffle | Resize | Repeat | Identity | Clip):
+        elif isinstance(layer.op, Add | Subtract | PixelShuffle | Resize | Repeat | Identity | Clip | Crop):
             waiting += layer.inputs
     return found

@@ -5,6 +5,9 @@ from falconet.graph.ops.convs import EDGE_KERNELS, Conv, DepthwiseConv, EdgeConv
 from falconet.graph.ops.layout import (
     AvgPool,
     Concat,
+    Contrast,
+    Crop,
+    Extend,
     Flatten,
     GlobalAvgPool,
     MaxPool,
@@ -29,6 +32,7 @@ from falconet.graph.ops.pointwise import (
     ReLU,
     Scale,
     Sigmoid,
+    Subtract,
     Tanh,
 )
 
@@ -51,6 +55,7 @@ OPS: dict[str, type[Op]] = {
     "Dropout": Dropout,
     "Scale": Scale,
     "Add": Add,
+    "Subtract": Subtract,
     "Multiply": Multiply,
     "Concat": Concat,
     "Slice": Slice,
@@ -59,9 +64,12 @@ OPS: dict[str, type[Op]] = {
     "PixelUnshuffle": PixelUnshuffle,
     "Repeat": Repeat,
     "Resize": Resize,
+    "Extend": Extend,
+    "Crop": Crop,
     "MaxPool": MaxPool,
     "AvgPool": AvgPool,
     "GlobalAvgPool": GlobalAvgPool,
+    "Contrast": Contrast,
     "Flatten": Flatten,
 }
 
@@ -73,10 +81,13 @@ __all__ = [
     "BatchNorm",
     "Clip",
     "Concat",
+    "Contrast",
     "Conv",
+    "Crop",
     "DepthwiseConv",
     "Dropout",
     "EdgeConv",
+    "Extend",
     "Flatten",
     "GlobalAvgPool",
     "HardSigmoid",
@@ -97,6 +108,7 @@ __all__ = [
     "Shuffle",
     "Sigmoid",
     "Slice",
+    "Subtract",
     "Tanh",
     "TransposedConv",
 ]

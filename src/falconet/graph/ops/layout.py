@@ -1,4 +1,4 @@
-"""Operators that move values: concatenation, slices, shuffles, resizing, pooling. None has weights."""
+"""Operators that move values: concatenation, slices, shuffles, resizing, borders, pooling. None has weights."""
 
 from __future__ import annotations
 
@@ -190,6 +190,47 @@ class Resize(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Extend(Op):
+    """Grown on the right and below to a multiple of `multiple` pixels, by repeating the last ones; Crop undoes it.
+
+    >>> Extend(2).size((61, 48))
+    (62, 48)
+    """
+
+    multiple: int = 2
+
+    def parts(self, *xs: Parts) -> Parts:
+        at_least(self, 1, "multiple")
+        return xs[0]
+
+    def size(self, *sizes: Size) -> Size:
+        height, width = (n + -n % self.multiple for n in sizes[0])
+        return height, width
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        from torch.nn import functional
+
+        below, right = (-n % self.multiple for n in xs[0].shape[2:])
+        return functional.pad(xs[0], (0, right, 0, below), mode="replicate")
+
+
+@dataclass(frozen=True, slots=True)
+class Crop(Op):
+    """The upper left part of the first tensor, as high and wide as the second, which may have other channels."""
+
+    num_inputs: ClassVar[int | None] = 2
+
+    def size(self, *sizes: Size) -> Size:
+        (height, width), wanted = sizes
+        if height < wanted[0] or width < wanted[1]:
+            raise ValueError(f"Crop needs a first tensor that is no smaller in size than the second, got {list(sizes)}")
+        return wanted
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        return xs[0][:, :, : xs[1].shape[2], : xs[1].shape[3]]
+
+
+@dataclass(frozen=True, slots=True)
 class MaxPool(Op):
     """The largest value of each window. `ceil` rounds the output size up, as Caffe does."""
 
@@ -270,6 +311,31 @@ class GlobalAvgPool(Op):
 
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
         return xs[0].mean((2, 3), keepdim=True)
+
+    def reach(self) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast(Op):
+    """Mean plus standard deviation over all pixels, as a 1x1 picture (IMDN's attention: Hui et al. 2019, eq. 4).
+
+    `epsilon` is added to the variance, so that a flat picture has a gradient too (the paper has none).
+    """
+
+    epsilon: float = 1e-10
+
+    def parts(self, *xs: Parts) -> Parts:
+        if not self.epsilon > 0:
+            raise ValueError(f"Contrast needs a positive epsilon, got {self.epsilon}")
+        return xs[0]
+
+    def size(self, *sizes: Size) -> Size:
+        return 1, 1
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        mean = xs[0].mean((2, 3), keepdim=True)
+        return mean + ((xs[0] - mean).square().mean((2, 3), keepdim=True) + self.epsilon).sqrt()
 
     def reach(self) -> None:
         return None

@@ -222,6 +222,25 @@ class Add(Op):
 
 
 @dataclass(frozen=True, slots=True)
+class Subtract(Op):
+    """The first tensor without the second: how a network that predicts the noise gives the picture."""
+
+    num_inputs: ClassVar[int | None] = 2
+
+    def parts(self, *xs: Parts) -> Parts:
+        _equal("Subtract", xs)
+        return xs[0]
+
+    def size(self, *sizes: Size) -> Size:
+        if len(set(sizes)) > 1:
+            raise ValueError(f"Subtract needs tensors of one size, got {list(sizes)}")
+        return sizes[0]
+
+    def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
+        return xs[0] - xs[1]
+
+
+@dataclass(frozen=True, slots=True)
 class Multiply(Op):
     """The product of two tensors: equal shapes, or the second 1x1 in size (a gate for every channel)."""
 
