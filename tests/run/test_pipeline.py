@@ -45,7 +45,7 @@ def contents(folder: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_dir() or name.rpartition("/")[2] in DERIVED:
+        if path.is_dir() or name.startswith("events/") or name.rpartition("/")[2] in DERIVED:
             continue
         if path.suffix == ".json":
             found[name] = without_times(json.loads(path.read_text()))

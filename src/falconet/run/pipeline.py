@@ -20,6 +20,7 @@ from falconet.report import write_results
 from falconet.report.page import write_report
 from falconet.run.choosing import Chosen, choose, choose_random
 from falconet.run.collecting import collect
+from falconet.run.events import with_events
 from falconet.run.pictures import data_facts, read_pictures
 from falconet.run.plan import Plan, make_plan
 from falconet.run.progress import Progress, Silent
@@ -115,6 +116,7 @@ def report(folder: Path) -> Path:
 def _work(record: Record, recipe: Recipe, progress: Progress) -> Path:
     """Every stage that is not done, in order."""
     record.log("works")
+    progress = with_events(progress, record.folder)
     all_searches = searches(record.folder, recipe)
     planned = Plan.read(record.path("plan.json"))
     dataset = read_pictures(record, recipe)

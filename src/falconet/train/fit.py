@@ -209,11 +209,11 @@ class _Trainer:
         return "bfloat16" if seconds["bfloat16"] < 0.8 * seconds["float32"] else "float32"
 
     def finish(self) -> Fitted:
-        """Put the kept weights into the network."""
+        """Put the kept weights into the network, and that back to the processor, where everything else is done."""
         with torch.no_grad():
             for parameter, average in zip(self.parameters, self.average, strict=True):
                 parameter.copy_(average)
-        self.network.eval()
+        self.network.to("cpu").eval()
         return Fitted(self.step, sum(self.losses) / len(self.losses), self.core, self.wall, self.precision)
 
 
@@ -268,7 +268,7 @@ def seconds_per_step(
         trainer.gradients(step)
         taken.append(time.process_time() - start)
     trainer.optimizer.zero_grad(set_to_none=True)
-    network.eval()
+    network.to("cpu").eval()
     return sorted(taken[2:])[steps // 2]
 
 
