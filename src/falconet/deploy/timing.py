@@ -1,9 +1,9 @@
 """Times of callables that can be compared although the machine is busy with other things.
 
 All candidates are timed together: in every round each runs once untimed, then `burst` times timed, in an order drawn
-anew. What slows the machine slows all of them, so ratios hold where milliseconds do not: of two networks timed on a
-busy machine the ratio of the minima varied by 2.7 % between repeats, that of medians taken one after the other by 13 %.
-Differences under 5 % are ties.
+anew (`runner.interleave`). What slows the machine slows all of them, so ratios hold where milliseconds do not: of two
+networks timed on a busy machine the ratio of the minima varied by 2.7 % between repeats, that of medians taken one
+after the other by 13 %. Differences under 5 % are ties.
 
 Left out: pinning to a core (worse on a busy machine: a pinned process cannot leave a busy core) and processor time
 (varied as much as the clock on the wall). Nothing here knows what the callables do.
@@ -11,17 +11,16 @@ Left out: pinning to a core (worse on a busy machine: a pinned process cannot le
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 
 import numpy as np
 
+from falconet.deploy.runner import interleave, load_average
+
 ROUNDS = 40
 BURST = 3
-FEWEST_ROUNDS = 5  # however short the time is
 TIE = 0.05
 
 
@@ -55,16 +54,15 @@ def time_callables(
 
     After `max_seconds` no further round begins, but at least five are made. `clock` gives seconds.
     """
-    assert calls and rounds >= 1 and burst >= 1 and (reference is None or reference in calls)
-    rng = Random(seed)
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    load, start = _load(), clock()
-    for number in range(rounds):
-        if number >= FEWEST_ROUNDS and max_seconds is not None and clock() - start >= max_seconds:
-            break
-        for name in rng.sample(list(calls), len(calls)):
-            seconds[name] += _burst(calls[name], burst, clock)
-    load = max(load, _load())
+    assert calls and rounds >= 1 and burst >= 1
+    load = load_average()
+    seconds = interleave(calls, rounds, burst, seed, max_seconds, clock)
+    return timings(seconds, max(load, load_average()), reference)
+
+
+def timings(seconds: Mapping[str, Sequence[float]], load: float, reference: str | None = None) -> dict[str, Timing]:
+    """Name -> what its seconds come to; all were measured in the same rounds."""
+    assert reference is None or reference in seconds
     least = min(seconds[reference]) if reference is not None else None
     return {name: _timing(found, load, least) for name, found in seconds.items()}
 
@@ -74,22 +72,7 @@ def tie(a: Timing, b: Timing, share: float = TIE) -> bool:
     return abs(a.min_ms - b.min_ms) < share * min(a.min_ms, b.min_ms)
 
 
-def _burst(call: Callable[[], object], burst: int, clock: Callable[[], float]) -> list[float]:
-    call()  # untimed: brings code and weights back into the caches
-    found = []
-    for _ in range(burst):
-        start = clock()
-        call()
-        found.append(clock() - start)
-    return found
-
-
-def _timing(seconds: list[float], load: float, least: float | None) -> Timing:
+def _timing(seconds: Sequence[float], load: float, least: float | None) -> Timing:
     p10, p25, median, p75 = (float(x) * 1e3 for x in np.percentile(seconds, (10, 25, 50, 75)))
     relative = None if least is None else min(seconds) / least
     return Timing(min(seconds) * 1e3, p10, median, p75 - p25, load, relative, len(seconds))
-
-
-def _load() -> float:
-    """How many processes wanted to run, over the last minute; 0 where the system does not say."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
