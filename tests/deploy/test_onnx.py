@@ -31,10 +31,13 @@ from falconet.graph import (
     Identity,
     LeakyReLU,
     Linear,
+    LocalResponseNorm,
     MaxPool,
+    Mean,
     Multiply,
     NetSpec,
     Op,
+    PadChannels,
     PixelShuffle,
     PixelUnshuffle,
     PReLU,
@@ -100,6 +103,9 @@ CASES: dict[type[Op], list[tuple[Op, int, tuple]]] = {
     Crop: cases(Crop()),
     GlobalAvgPool: cases(GlobalAvgPool()),
     Contrast: cases(Contrast()),
+    LocalResponseNorm: cases(LocalResponseNorm(), LocalResponseNorm(3, 0.5, 0.6, 2.0)),
+    PadChannels: cases(PadChannels(5)),
+    Mean: cases(Mean(), Mean(0.3)),
     Flatten: cases(Flatten()) + cases(Flatten(63), sizes=((7, 9),)),
 }
 

@@ -31,10 +31,13 @@ from falconet.graph import (
     Identity,
     LeakyReLU,
     Linear,
+    LocalResponseNorm,
     MaxPool,
+    Mean,
     Multiply,
     NetSpec,
     Op,
+    PadChannels,
     PixelShuffle,
     PixelUnshuffle,
     PReLU,
@@ -104,6 +107,9 @@ CASES: dict[type[Op], list[tuple[Op, tuple[int, ...]]]] = {
     Crop: [(Crop(), (3, 1))],
     GlobalAvgPool: [(GlobalAvgPool(), (3,))],
     Contrast: [(Contrast(), (3,))],
+    LocalResponseNorm: [(LocalResponseNorm(), (7,)), (LocalResponseNorm(3, 0.5, 0.6, 2.0), (2,))],
+    PadChannels: [(PadChannels(3), (2,))],
+    Mean: [(Mean(), (3, 3)), (Mean(0.3), (2, 2, 2)), (Mean(), (2,))],
     Flatten: [(Flatten(), (3,)), (Flatten(4), (3,))],
 }  # fmt: skip
 ALL = [(op, channels) for cases in CASES.values() for op, channels in cases]
@@ -333,6 +339,11 @@ def test_a_linear_layer_wants_a_flat_tensor() -> None:
         (Concat(("a", "a")), (1, 2), (8, 8), "one different key"),
         (Concat(("a", "b.c")), (1, 2), (8, 8), "without dots"),
         (Clip(1, 1), (1,), (8, 8), "low to be below high"),
+        (LocalResponseNorm(4), (1,), (8, 8), "an odd window"),
+        (PadChannels(0), (1,), (8, 8), "more to be at least 1"),
+        (PadChannels(100_000_000), (1,), (8, 8), "at most 10,000,000 channels"),
+        (Mean(1.0), (1, 1), (8, 8), "drop rate from 0 up to 1"),
+        (Mean(), (1, 2), (8, 8), "equal channels, got"),
         (Dropout(1.0), (1,), (8, 8), "rate from 0 up to 1"),
         (BatchNorm(0.0), (1,), (8, 8), "positive epsilon"),
     ],
@@ -348,7 +359,7 @@ def test_what_cannot_be_is_refused_in_words(
     assert "'op'" in str(error.value)
 
 
-@pytest.mark.parametrize("op", [Add(), Subtract(), Multiply(), Crop(), Concat(("a", "b"))], ids=repr)
+@pytest.mark.parametrize("op", [Add(), Mean(), Subtract(), Multiply(), Crop(), Concat(("a", "b"))], ids=repr)
 def test_tensors_of_different_sizes_do_not_go_together(op: Op) -> None:
     d = Draft(x=2)
     spec = d.build(d.layer("op", op, "x", d.layer("large", Resize(2), "x")))

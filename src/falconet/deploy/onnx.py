@@ -12,15 +12,15 @@ are free. Left out: half precision and integers (compress), and control flow (a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
-from falconet.deploy.target import Array, Weights, array_of, layers_for
+from falconet.deploy.onnx_graph import PICTURE, VECTOR, Graph
+from falconet.deploy.target import Array, Weights, layers_for
 from falconet.graph import (
     EDGE_KERNELS,
     Add,
@@ -43,10 +43,13 @@ from falconet.graph import (
     Layer,
     LeakyReLU,
     Linear,
+    LocalResponseNorm,
     MaxPool,
+    Mean,
     Multiply,
     NetSpec,
     Op,
+    PadChannels,
     PixelShuffle,
     PixelUnshuffle,
     PReLU,
@@ -68,7 +71,6 @@ from falconet.graph.shape import plain, total
 
 OPSET = 18  # the oldest that torch's own exporter writes, so every converter has met it
 IR_VERSION = 8  # the file format that came out with opset 18
-PICTURE, VECTOR = 4, 2  # ranks: (batch, channels, height, width) and (batch, channels)
 
 
 def to_onnx(spec: NetSpec, weights: Weights) -> bytes:
@@ -77,7 +79,7 @@ def to_onnx(spec: NetSpec, weights: Weights) -> bytes:
     `weights` holds tensors or arrays by "slot.name", as `Network.weights()` and model files do. UserError names a layer
     that cannot be written, ValueError a weight that was not given.
     """
-    graph = _Graph(weights)
+    graph = Graph(weights)
     flat = flatten(spec)
     parts = infer_parts(flat, tuple(plain(i.channels) for i in flat.inputs))
     graph.channels.update({name: total(one) for name, one in parts.items()})
@@ -97,128 +99,69 @@ def to_onnx(spec: NetSpec, weights: Weights) -> bytes:
     return bytes(model.SerializeToString())
 
 
-@dataclass
-class _Graph:
-    """An ONNX graph being written: nodes in order, constants by name, channels and rank of each value."""
-
-    weights: Weights
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    channels: dict[str, int] = field(default_factory=dict)
-    ranks: dict[str, int] = field(default_factory=dict)
-
-    def node(self, kind: str, layer: Layer, inputs: Sequence[str], **attributes: Any) -> None:
-        """Add the node that computes `layer`; its attributes go to ONNX as they are."""
-        self.nodes.append(helper.make_node(kind, inputs, [layer.name], layer.name, **attributes))
-
-    def step(self, kind: str, inputs: Sequence[str], name: str, **attributes: Any) -> None:
-        """Add a node that computes a value in between, `name`, which belongs to no layer."""
-        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
-
-    def array(self, layer: Layer, name: str) -> Array:
-        """The weight `name` of the layer, float32."""
-        return array_of(self.weights, layer, name)
-
-    def weight(self, layer: Layer, name: str, shape: tuple[int, ...] | None = None) -> str:
-        """Put the weight into the file and return its name there; layers that share weights share the entry."""
-        array = self.array(layer, name)
-        return self.constant(f"{layer.slot}.{name}", array if shape is None else array.reshape(shape), layer)
-
-    def constant(self, name: str, array: Array, layer: Layer) -> str:
-        """Put `array` into the file as `name`; under the layer's own name where another form of it has that name."""
-        tensor = numpy_helper.from_array(array, name)
-        if name in self.tensors and self.tensors[name] != tensor:
-            name = f"{layer.name}.own_{name.rpartition('.')[2]}"
-            tensor = numpy_helper.from_array(array, name)
-        self.tensors[name] = tensor
-        return name
-
-    def kernel(self, layer: Layer, bias: bool) -> list[str]:
-        """The layer's input, kernel and bias, as convolutions take them."""
-        names = [layer.inputs[0], self.weight(layer, "weight")]
-        return [*names, self.weight(layer, "bias")] if bias else names
-
-    def value(self, name: str, prefix: str) -> onnx.ValueInfoProto:
-        """The declaration of an input or output, all but its channels free."""
-        sides = [f"{prefix}height", f"{prefix}width"] if self.ranks[name] == PICTURE else []
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", self.channels[name], *sides])
-
-    def outputs(self, spec: NetSpec) -> list[str]:
-        """Names of the outputs; one that is an input, or is given twice, is copied under a name of its own."""
-        names: list[str] = []
-        for name in spec.outputs:
-            if name in names or name in {i.name for i in spec.inputs}:
-                copy = f"{name}.output{len(names)}"
-                self.nodes.append(helper.make_node("Identity", [name], [copy], copy))
-                self.ranks[copy], self.channels[copy] = self.ranks[name], self.channels[name]
-                name = copy
-            names.append(name)
-        return names
-
-
-def _conv(g: _Graph, layer: Layer, op: Conv) -> None:
+def _conv(g: Graph, layer: Layer, op: Conv) -> None:
     pad = same_pad(op.kernel, op.pad)
     g.node("Conv", layer, g.kernel(layer, op.bias), **_window(op.kernel, op.stride, pad), group=op.groups)
 
 
-def _depthwise(g: _Graph, layer: Layer, op: DepthwiseConv) -> None:
+def _depthwise(g: Graph, layer: Layer, op: DepthwiseConv) -> None:
     window = _window(op.kernel, op.stride, same_pad(op.kernel, op.pad))
     g.node("Conv", layer, g.kernel(layer, op.bias), **window, group=g.channels[layer.name])
 
 
-def _edge_conv(g: _Graph, layer: Layer, op: EdgeConv) -> None:
+def _edge_conv(g: Graph, layer: Layer, op: EdgeConv) -> None:
     """The mask times each channel's scale, as an ordinary depthwise kernel."""
     kernel = g.array(layer, "weight") * np.array(EDGE_KERNELS[op.kind], dtype=np.float32)
     names = [layer.inputs[0], g.constant(f"{layer.slot}.kernel", kernel, layer), g.weight(layer, "bias")]
     g.node("Conv", layer, names, **_window(3, 1, 0), group=len(kernel))
 
 
-def _transposed(g: _Graph, layer: Layer, op: TransposedConv) -> None:
+def _transposed(g: Graph, layer: Layer, op: TransposedConv) -> None:
     window = _window(op.kernel, op.stride, op.pad)
     g.node("ConvTranspose", layer, g.kernel(layer, op.bias), **window, output_padding=[op.output_pad] * 2)
 
 
-def _linear(g: _Graph, layer: Layer, op: Linear) -> None:
+def _linear(g: Graph, layer: Layer, op: Linear) -> None:
     if g.ranks[layer.name] != VECTOR:
         raise ValueError(f"layer {layer.name!r}: a linear layer needs a flat tensor; put Flatten before it")
     g.node("Gemm", layer, g.kernel(layer, op.bias), transB=1)
 
 
-def _batch_norm(g: _Graph, layer: Layer, op: BatchNorm) -> None:
+def _batch_norm(g: Graph, layer: Layer, op: BatchNorm) -> None:
     names = [g.weight(layer, name) for name in ("weight", "bias", "running_mean", "running_var")]
     g.node("BatchNormalization", layer, [layer.inputs[0], *names], epsilon=op.epsilon)
 
 
-def _prelu(g: _Graph, layer: Layer, op: PReLU) -> None:
+def _prelu(g: Graph, layer: Layer, op: PReLU) -> None:
     ones = (1,) * (g.ranks[layer.name] - 2)  # the slope lines up with the channels
     g.node("PRelu", layer, [layer.inputs[0], g.weight(layer, "weight", (-1, *ones))])
 
 
-def _relu(g: _Graph, layer: Layer, op: ReLU) -> None:
+def _relu(g: Graph, layer: Layer, op: ReLU) -> None:
     g.node("Relu", layer, layer.inputs)
 
 
-def _leaky_relu(g: _Graph, layer: Layer, op: LeakyReLU) -> None:
+def _leaky_relu(g: Graph, layer: Layer, op: LeakyReLU) -> None:
     g.node("LeakyRelu", layer, layer.inputs, alpha=op.slope)
 
 
-def _hard_swish(g: _Graph, layer: Layer, op: HardSwish) -> None:
+def _hard_swish(g: Graph, layer: Layer, op: HardSwish) -> None:
     g.node("HardSwish", layer, layer.inputs)
 
 
-def _sigmoid(g: _Graph, layer: Layer, op: Sigmoid) -> None:
+def _sigmoid(g: Graph, layer: Layer, op: Sigmoid) -> None:
     g.node("Sigmoid", layer, layer.inputs)
 
 
-def _tanh(g: _Graph, layer: Layer, op: Tanh) -> None:
+def _tanh(g: Graph, layer: Layer, op: Tanh) -> None:
     g.node("Tanh", layer, layer.inputs)
 
 
-def _hard_sigmoid(g: _Graph, layer: Layer, op: HardSigmoid) -> None:
+def _hard_sigmoid(g: Graph, layer: Layer, op: HardSigmoid) -> None:
     g.node("HardSigmoid", layer, layer.inputs, alpha=1 / 6, beta=0.5)
 
 
-def _clip(g: _Graph, layer: Layer, op: Clip) -> None:
+def _clip(g: Graph, layer: Layer, op: Clip) -> None:
     ends = [
         g.constant(f"{layer.name}.{end}", np.array(value, np.float32), layer)
         for end, value in (("low", op.low), ("high", op.high))
@@ -226,52 +169,52 @@ def _clip(g: _Graph, layer: Layer, op: Clip) -> None:
     g.node("Clip", layer, [layer.inputs[0], *ends])
 
 
-def _nothing(g: _Graph, layer: Layer, op: Identity | Dropout) -> None:
+def _nothing(g: Graph, layer: Layer, op: Identity | Dropout) -> None:
     g.node("Identity", layer, layer.inputs)
 
 
-def _scale(g: _Graph, layer: Layer, op: Scale) -> None:
+def _scale(g: Graph, layer: Layer, op: Scale) -> None:
     g.node("Mul", layer, [layer.inputs[0], g.weight(layer, "weight")])
 
 
-def _add(g: _Graph, layer: Layer, op: Add) -> None:
+def _add(g: Graph, layer: Layer, op: Add) -> None:
     kinds = {1: "Identity", 2: "Add"}  # runtimes fuse an Add into the convolution before it
     g.node(kinds.get(len(layer.inputs), "Sum"), layer, layer.inputs)
 
 
-def _multiply(g: _Graph, layer: Layer, op: Multiply) -> None:
+def _multiply(g: Graph, layer: Layer, op: Multiply) -> None:
     g.node("Mul", layer, layer.inputs)
 
 
-def _subtract(g: _Graph, layer: Layer, op: Subtract) -> None:
+def _subtract(g: Graph, layer: Layer, op: Subtract) -> None:
     g.node("Sub", layer, layer.inputs)
 
 
-def _concat(g: _Graph, layer: Layer, op: Concat) -> None:
+def _concat(g: Graph, layer: Layer, op: Concat) -> None:
     g.node("Concat", layer, layer.inputs, axis=1)
 
 
-def _slice(g: _Graph, layer: Layer, op: Slice) -> None:
+def _slice(g: Graph, layer: Layer, op: Slice) -> None:
     ends = {"start": op.start, "stop": op.stop, "axis": 1}
     names = [g.constant(f"{layer.name}.{key}", np.array([value]), layer) for key, value in ends.items()]
     g.node("Slice", layer, [layer.inputs[0], *names])
 
 
-def _shuffle(g: _Graph, layer: Layer, op: Shuffle) -> None:
+def _shuffle(g: Graph, layer: Layer, op: Shuffle) -> None:
     """One Gather: the reshaped form would have to compute the picture's size on the way back."""
     order = np.arange(g.channels[layer.name]).reshape(op.groups, -1).T.ravel()
     _gather(g, layer, layer.inputs[0], order)
 
 
-def _repeat(g: _Graph, layer: Layer, op: Repeat) -> None:
+def _repeat(g: Graph, layer: Layer, op: Repeat) -> None:
     _gather(g, layer, layer.inputs[0], np.arange(g.channels[layer.inputs[0]]).repeat(op.times))
 
 
-def _pixel_shuffle(g: _Graph, layer: Layer, op: PixelShuffle) -> None:
+def _pixel_shuffle(g: Graph, layer: Layer, op: PixelShuffle) -> None:
     g.node("DepthToSpace", layer, layer.inputs, blocksize=op.factor, mode="CRD")
 
 
-def _pixel_unshuffle(g: _Graph, layer: Layer, op: PixelUnshuffle) -> None:
+def _pixel_unshuffle(g: Graph, layer: Layer, op: PixelUnshuffle) -> None:
     """SpaceToDepth puts the channels of a block's first pixel first, torch the pixels of the first channel."""
     channels = g.channels[layer.inputs[0]]
     if channels == 1:
@@ -282,12 +225,12 @@ def _pixel_unshuffle(g: _Graph, layer: Layer, op: PixelUnshuffle) -> None:
     _gather(g, layer, name, np.arange(channels * op.factor**2).reshape(-1, channels).T.ravel())
 
 
-def _gather(g: _Graph, layer: Layer, source: str, order: Array) -> None:
+def _gather(g: Graph, layer: Layer, source: str, order: Array) -> None:
     """Channels of `source` in the given order."""
     g.node("Gather", layer, [source, g.constant(f"{layer.name}.order", order.astype(np.int64), layer)], axis=1)
 
 
-def _resize(g: _Graph, layer: Layer, op: Resize) -> None:
+def _resize(g: Graph, layer: Layer, op: Resize) -> None:
     """Whole factors: nearest needs no rounding rule but floor; cubic is torch's, a = -0.75."""
     scales = g.constant(f"{layer.name}.scales", np.array([1, 1, op.factor, op.factor], np.float32), layer)
     how: dict[str, object] = {
@@ -305,7 +248,7 @@ def _resize(g: _Graph, layer: Layer, op: Resize) -> None:
     g.node("Resize", layer, [layer.inputs[0], "", scales], **how)
 
 
-def _extend(g: _Graph, layer: Layer, op: Extend) -> None:
+def _extend(g: Graph, layer: Layer, op: Extend) -> None:
     """Heights and widths are free, so how much is missing is computed: the negative size, modulo the multiple."""
     size = _size_of(g, layer, layer.inputs[0])
     missing = f"{layer.name}.missing"
@@ -317,33 +260,33 @@ def _extend(g: _Graph, layer: Layer, op: Extend) -> None:
     g.node("Pad", layer, [layer.inputs[0], f"{layer.name}.pads"], mode="edge")
 
 
-def _crop(g: _Graph, layer: Layer, op: Crop) -> None:
+def _crop(g: Graph, layer: Layer, op: Crop) -> None:
     start = g.constant(f"{layer.name}.start", np.zeros(2, np.int64), layer)
     axes = g.constant(f"{layer.name}.axes", np.array([2, 3]), layer)
     g.node("Slice", layer, [layer.inputs[0], start, _size_of(g, layer, layer.inputs[1]), axes])
 
 
-def _size_of(g: _Graph, layer: Layer, name: str) -> str:
+def _size_of(g: Graph, layer: Layer, name: str) -> str:
     """Height and width of the value `name`, as a value of two numbers."""
     g.step("Shape", [name], f"{layer.name}.size", start=2)
     return f"{layer.name}.size"
 
 
-def _max_pool(g: _Graph, layer: Layer, op: MaxPool) -> None:
+def _max_pool(g: Graph, layer: Layer, op: MaxPool) -> None:
     pad = same_pad(op.kernel, op.pad)
     g.node("MaxPool", layer, layer.inputs, **_window(op.kernel, op.stride, pad), ceil_mode=int(op.ceil))
 
 
-def _avg_pool(g: _Graph, layer: Layer, op: AvgPool) -> None:
+def _avg_pool(g: Graph, layer: Layer, op: AvgPool) -> None:
     window = _window(op.kernel, op.stride, op.pad)
     g.node("AveragePool", layer, layer.inputs, **window, ceil_mode=int(op.ceil), count_include_pad=0)
 
 
-def _global_avg_pool(g: _Graph, layer: Layer, op: GlobalAvgPool) -> None:
+def _global_avg_pool(g: Graph, layer: Layer, op: GlobalAvgPool) -> None:
     g.node("GlobalAveragePool", layer, layer.inputs)
 
 
-def _contrast(g: _Graph, layer: Layer, op: Contrast) -> None:
+def _contrast(g: Graph, layer: Layer, op: Contrast) -> None:
     """Mean plus the root of the mean square distance from it."""
     mean, apart, spread = (f"{layer.name}.{what}" for what in ("mean", "apart", "spread"))
     epsilon = g.constant(f"{layer.name}.epsilon", np.array(op.epsilon, np.float32), layer)
@@ -356,8 +299,22 @@ def _contrast(g: _Graph, layer: Layer, op: Contrast) -> None:
     g.node("Add", layer, [mean, spread])
 
 
-def _flatten(g: _Graph, layer: Layer, op: Flatten) -> None:
+def _flatten(g: Graph, layer: Layer, op: Flatten) -> None:
     g.node("Flatten", layer, layer.inputs, axis=1)
+
+
+def _response_norm(g: Graph, layer: Layer, op: LocalResponseNorm) -> None:
+    g.node("LRN", layer, layer.inputs, size=op.window, alpha=op.alpha, beta=op.beta, bias=op.k)
+
+
+def _pad_channels(g: Graph, layer: Layer, op: PadChannels) -> None:
+    pads = np.zeros(2 * g.ranks[layer.name], np.int64)
+    pads[g.ranks[layer.name] + 1] = op.more
+    g.node("Pad", layer, [layer.inputs[0], g.constant(f"{layer.name}.pads", pads, layer)])
+
+
+def _mean(g: Graph, layer: Layer, op: Mean) -> None:
+    g.node("Mean", layer, layer.inputs)
 
 
 def _window(kernel: int, stride: int, pad: int) -> dict[str, list[int]]:
@@ -365,7 +322,7 @@ def _window(kernel: int, stride: int, pad: int) -> dict[str, list[int]]:
 
 
 # Operator -> the function that writes it. To export a new operator: one small function and one line here.
-EMITTERS: dict[type[Op], Callable[[_Graph, Layer, Any], None]] = {
+EMITTERS: dict[type[Op], Callable[[Graph, Layer, Any], None]] = {
     Conv: _conv,
     DepthwiseConv: _depthwise,
     EdgeConv: _edge_conv,
@@ -400,4 +357,7 @@ EMITTERS: dict[type[Op], Callable[[_Graph, Layer, Any], None]] = {
     GlobalAvgPool: _global_avg_pool,
     Contrast: _contrast,
     Flatten: _flatten,
+    LocalResponseNorm: _response_norm,
+    PadChannels: _pad_channels,
+    Mean: _mean,
 }

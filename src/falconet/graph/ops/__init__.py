@@ -1,6 +1,7 @@
 """The operators networks are made of, and OPS, the table of them that files name."""
 
 from falconet.graph.ops.base import Op
+from falconet.graph.ops.classic import LocalResponseNorm, Mean, PadChannels
 from falconet.graph.ops.convs import EDGE_KERNELS, Conv, DepthwiseConv, EdgeConv, Linear, TransposedConv
 from falconet.graph.ops.layout import (
     AvgPool,
@@ -71,6 +72,9 @@ OPS: dict[str, type[Op]] = {
     "GlobalAvgPool": GlobalAvgPool,
     "Contrast": Contrast,
     "Flatten": Flatten,
+    "LocalResponseNorm": LocalResponseNorm,
+    "PadChannels": PadChannels,
+    "Mean": Mean,
 }
 
 __all__ = [
@@ -95,10 +99,13 @@ __all__ = [
     "Identity",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "MaxPool",
+    "Mean",
     "Multiply",
     "Op",
     "PReLU",
+    "PadChannels",
     "PixelShuffle",
     "PixelUnshuffle",
     "ReLU",
