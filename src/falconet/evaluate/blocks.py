@@ -26,7 +26,6 @@ from falconet.graph import (
     EdgeConv,
     Input,
     Layer,
-    Linear,
     NetSpec,
     Op,
     TransposedConv,
@@ -41,7 +40,7 @@ from falconet.graph.spec import input_shapes, remembered
 Dims: TypeAlias = tuple[int, int, int]
 """Channels, height and width."""
 
-HEAVY = (Conv, DepthwiseConv, EdgeConv, TransposedConv, Linear, NetSpec)
+HEAVY = (Conv, DepthwiseConv, EdgeConv, TransposedConv, NetSpec)
 """What a block is built around; every other operator joins the block that feeds it."""
 
 
@@ -74,7 +73,7 @@ def block_of(spec: NetSpec, inputs: Sequence[Dims], outer: Sequence[int] = (), l
 
 @remembered
 def blocks_of(spec: NetSpec, *sizes: Size) -> tuple[Block, ...]:
-    """The blocks of a network fed pictures of (height, width) `sizes` (one for each input, or one for all), in order."""
+    """The blocks of a network fed pictures of (height, width) `sizes`: one for each input, or one for all."""
     small = merged(spec)
     inputs = tuple((one.channels, one.height, one.width) for one in input_shapes(small, *sizes))
     return _cut(small, inputs, tuple(range(len(inputs))), True)
@@ -163,7 +162,7 @@ def _wired(
     outer: tuple[int, ...],
     last: bool,
 ) -> Block:
-    """The block of operators and of the values that each reads: inputs first, then what the operators before it made."""
+    """The block of operators, each with the places of what it reads: the inputs, then what operators before it made."""
     names = [f"x{n}" for n in range(len(inputs))]
     layers = []
     for n, (op, reads) in enumerate(wiring):

@@ -15,7 +15,7 @@
 
 A network's time is `scale * (empty_ms + sum of its blocks)`. A block is known by its key alone (`blocks.block_of`):
 the deployed sub-network and the shapes of its inputs. Blocks that are not in the table are priced by the linear model
-on operator features (`features.py`); `estimate.py` does both.
+on operator features (`linear.py`); `estimate.py` does both.
 
 Writing a table from elsewhere, such as a published one: build each block as a NetSpec, take its Block from
 `blocks.block_of(spec, inputs)`, give it milliseconds, and write the Device:

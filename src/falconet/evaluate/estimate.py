@@ -1,0 +1,101 @@
+"""The latency of a network on a device, from the device's table: how long, and how it came to be known.
+
+    predict = Estimator(load_device("laptop"))
+    found = predict(spec, ((360, 640),))
+    found.ms, found.how                # "table": every block was measured; "linear": some were not
+
+A block that the table does not hold is looked up in parts (a cell by its operators), and what is still unknown is
+priced by the linear model. Prices are remembered by block, so ten thousand networks of a space take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from falconet.errors import UserError
+from falconet.evaluate.blocks import Block, blocks_of, parts_of
+from falconet.evaluate.device import Device, device_path, load_device
+from falconet.evaluate.linear import predict_linear
+from falconet.graph import NetSpec
+from falconet.graph.shape import Size
+
+How: TypeAlias = Literal["table", "linear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Milliseconds of a call. `how` is "linear" when a block was not in the table; `unknown` names such blocks."""
+
+    ms: float
+    how: How
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """What a block costs, and the titles of those of its parts that no table holds."""
+
+    ms: float
+    unknown: tuple[str, ...] = ()
+
+
+class Estimator:
+    """Predicts networks by one device."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._table: Mapping[str, float] = {one.key: one.ms for one in device.blocks}
+        self._prices: dict[str, _Price] = {}
+
+    def __call__(self, spec: NetSpec, sizes: tuple[Size, ...]) -> Estimate:
+        """What `spec` takes for pictures of (height, width) `sizes`. UserError when the device cannot say."""
+        ms, unknown = self.device.empty_ms, list[str]()
+        for block in blocks_of(spec, *sizes):
+            price = self.price(block)
+            ms += price.ms
+            unknown += price.unknown
+        return Estimate(ms * self.device.scale, "linear" if unknown else "table", tuple(unknown))
+
+    def price(self, block: Block) -> _Price:
+        """What one block costs, before the device's scale."""
+        found = self._prices.get(block.key)
+        if found is None:
+            found = self._prices[block.key] = self._find(block)
+        return found
+
+    def _find(self, block: Block) -> _Price:
+        if block.key in self._table:
+            return _Price(self._table[block.key])
+        parts = parts_of(block)
+        if len(parts) > 1:
+            prices = [self.price(part) for part in parts]
+            if not all(price.unknown for price in prices):
+                return _Price(sum(p.ms for p in prices), tuple(title for p in prices for title in p.unknown))
+        linear = self.device.linear
+        if linear is None:
+            raise UserError(
+                f"the device {self.device.name} does not know the block {block.title!r} with inputs of "
+                f"{_shown(block)}, and has no model for unknown ones; measure the space: "
+                f"falconet device add {self.device.name} --space SPACE"
+            )
+        return _Price(predict_linear(linear.weights, block), (block.title,))
+
+
+def estimator(where: str) -> Estimator:
+    """The estimator of a device, by its name or its file; read again when the file has changed."""
+    path = Path(where) if where.endswith(".json") else device_path(where)
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return _estimator(where, str(path), changed)
+
+
+@lru_cache(maxsize=16)
+def _estimator(where: str, path: str, changed: int) -> Estimator:
+    return Estimator(load_device(where))
+
+
+def _shown(block: Block) -> str:
+    return ", ".join("x".join(map(str, dims)) for dims in block.inputs)

@@ -1,0 +1,241 @@
+"""A device measured: the blocks of a space timed on it, a table made of them, and held against whole networks.
+
+    device = measure_device(
+        Onboarding(name="laptop", space_title="restoration", sizes=((360, 640),)), space, Here("onnxruntime"), log, say
+    )
+
+Everything is measured in batches of a few seconds. A batch holds some blocks with their contexts, or whole networks,
+and always the empty and the reference network, in shuffled rounds; its times are put on one scale by the reference's.
+Each batch is one line of a log, written when it is done: a measurement that was killed goes on with the next batch.
+
+    NAME.measuring.jsonl    {"settings": {...}}, then {"number": 0, "ms": {"empty": 0.01, "reference": 1.4, ...}, ...}
+
+Whole networks come last: a few for the one common scale, the others held out. Those are measured twice, an hour or a
+minute apart, so that the prediction's error can be held against that of measuring itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from falconet import __version__
+from falconet.errors import UserError
+from falconet.evaluate.blocks import Block
+from falconet.evaluate.device import BlockTime, Check, CheckedNet, Device
+from falconet.evaluate.estimate import Estimate, Estimator
+from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
+from falconet.evaluate.linear import fit_linear
+from falconet.evaluate.meter import Item, Meter, Readings, Rounds
+from falconet.evaluate.survey import blocks_of_space, context, empty, in_context, inner, networks_of_space
+from falconet.files import append_line, read_lines
+from falconet.graph import NetSpec, costs
+from falconet.graph.rewrite import deployed_spec
+from falconet.graph.shape import Size
+from falconet.spaces import Space
+
+EMPTY = "empty"
+MOST_IN_BATCH = 24
+MOST_BATCH_BYTES = 600_000_000  # of activations held by all loaded networks of a batch, on a phone too
+SECONDS_A_GMAC = 0.03  # a guess, only to share the time out among batches
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Onboarding:
+    """How to measure a device. `space` tells in words, or as JSON, what is measured; `sizes` are (height, width).
+
+    `minutes` is what measuring should take at most, though each batch has five rounds at least.
+    """
+
+    name: str
+    space: str
+    sizes: tuple[Size, ...]
+    seed: int = 0
+    calibration: int = 5
+    held_out: int = 20
+    most_blocks: int = 400
+    rounds: int = 30
+    minutes: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One line of the log: the least milliseconds of each item by its name, and what they were measured with."""
+
+    number: int
+    ms: Mapping[str, float]
+    samples: int
+    load: float
+    version: str
+    processor: str
+    system: str
+
+
+def measure_device(settings: Onboarding, space: Space, meter: Meter, log: Path, say: Say) -> Device:
+    """The device, measured and checked. Goes on with `log` when it holds a part of the same measurement.
+
+    UserError when the log is of another measurement, or the meter cannot measure.
+    """
+    rng = Random(settings.seed)
+    blocks = blocks_of_space(space, settings.sizes, rng, settings.most_blocks)
+    nets = networks_of_space(space, rng, settings.calibration + settings.held_out)
+    if len(nets) < settings.calibration + 2:
+        raise UserError(
+            f"the space has only {len(nets)} networks; a device needs {settings.calibration + 2} to check it"
+        )
+    batches = _batches(blocks, nets, settings)
+    shared = _seconds(batches, settings.minutes)
+    done = _read(log, settings, meter)
+    say(f"{len(blocks)} blocks and {len(nets)} networks in {len(batches)} batches; {len(done)} are measured already")
+    for number, batch in enumerate(batches):
+        if number not in done:
+            how = Rounds(settings.rounds, seed=settings.seed + number, max_seconds=shared[number])
+            done[number] = _written(log, number, meter.time([*_always(), *batch], how))
+            say(f"batch {number + 1} of {len(batches)}")
+    return _device(settings, meter, blocks, nets, [done[number] for number in range(len(batches))])
+
+
+def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboarding) -> list[list[Item]]:
+    """Blocks with equal inputs together, each batch with the contexts its blocks need; then networks, held-out ones
+    twice.
+    """
+    found: list[list[Item]] = []
+    for block in sorted(blocks, key=lambda one: (one.inputs, one.key)):
+        needed = [_block_item(block), *(_context_item(dims) for dims in dict.fromkeys(inner(block)))]
+        _put(found, needed)
+    found.append([])
+    whole = [Item(f"net {n}", deployed_spec(spec), settings.sizes) for n, spec in enumerate(nets)]
+    again = [Item(f"again {n}", one.spec, one.sizes) for n, one in enumerate(whole) if n >= settings.calibration]
+    for item in whole:
+        _put(found, [item])
+    found.append([])
+    for item in again:
+        _put(found, [item])
+    return [batch for batch in found if batch]
+
+
+def _block_item(block: Block) -> Item:
+    return Item(block.key, in_context(block), block.sizes)
+
+
+def _context_item(dims: tuple[int, int, int]) -> Item:
+    return Item(_context_name(dims), context(dims), (dims[1:],))
+
+
+def _context_name(dims: Sequence[int]) -> str:
+    return "context " + "x".join(map(str, dims))
+
+
+def _put(batches: list[list[Item]], items: Iterable[Item]) -> None:
+    """Add what is not there yet to the last batch, or to a new one when it would grow too large."""
+    there = {item.name for item in batches[-1]} if batches else set()
+    new = [item for item in items if item.name not in there]
+    if not batches or not _fits([*batches[-1], *new]):
+        batches.append(list(items))
+    else:
+        batches[-1] += new
+
+
+def _fits(batch: Sequence[Item]) -> bool:
+    held = sum(2 * costs(item.spec, *item.sizes).peak_activation_bytes for item in batch)
+    return len(batch) <= MOST_IN_BATCH and (held <= MOST_BATCH_BYTES or len(batch) <= 2)
+
+
+def _always() -> list[Item]:
+    return [Item(EMPTY, empty(), ((8, 8),)), Item(REFERENCE, reference(), (REFERENCE_SIZE,))]
+
+
+def _seconds(batches: Sequence[Sequence[Item]], minutes: float) -> list[float]:
+    """The time of each batch, shared out by how much its networks compute."""
+    work = [sum(0.001 + SECONDS_A_GMAC * costs(i.spec, *i.sizes).macs / 1e9 for i in batch) for batch in batches]
+    return [60 * minutes * one / sum(work) for one in work]
+
+
+def _written(log: Path, number: int, found: Readings) -> Batch:
+    """A batch as it is now in the log: the least milliseconds of each item, as they are."""
+    ms = {name: min(seconds) * 1e3 for name, seconds in found.seconds.items()}
+    samples = min(map(len, found.seconds.values()))
+    batch = Batch(number, ms, samples, found.load, found.version, found.processor, found.system)
+    append_line(log, json.dumps(asdict(batch)))
+    return batch
+
+
+def _read(log: Path, settings: Onboarding, meter: Meter) -> dict[int, Batch]:
+    """The batches of a log; it is begun when there is none. UserError when it is of another measurement."""
+    mine = json.loads(json.dumps({**asdict(settings), "runtime": meter.runtime, "threads": meter.threads}))
+    lines = [json.loads(line) for line in read_lines(log)]
+    if not lines:
+        append_line(log, json.dumps({"settings": mine, "falconet": __version__}))
+        return {}
+    if lines[0] != {"settings": mine, "falconet": __version__}:
+        raise UserError(f"{log} holds a measurement begun with other settings: repeat those, or delete the file")
+    return {line["number"]: Batch(**line) for line in lines[1:]}
+
+
+def _device(
+    settings: Onboarding, meter: Meter, blocks: Sequence[Block], nets: Sequence[NetSpec], measured: Sequence[Batch]
+) -> Device:
+    """The device that the times of all batches make."""
+    usual = median(batch.ms[REFERENCE] for batch in measured)
+    times = [{name: ms * usual / batch.ms[REFERENCE] for name, ms in batch.ms.items()} for batch in measured]
+    own = {block.key: _own_ms(block, next(one for one in times if block.key in one)) for block in blocks}
+    whole = {name: ms for batch in times for name, ms in batch.items()}
+    device = Device(
+        name=settings.name,
+        runtime=meter.runtime,
+        version=_same("runtime", [batch.version for batch in measured]),
+        threads=meter.threads,
+        processor=_same("processor", [batch.processor for batch in measured]),
+        system=_same("system", [batch.system for batch in measured]),
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        falconet=__version__,
+        empty_ms=min(batch[EMPTY] for batch in times),
+        blocks=tuple(BlockTime.of(block, own[block.key]) for block in blocks),
+        linear=fit_linear(blocks, list(own.values())),
+    )
+    predict, first = Estimator(device), settings.calibration
+    guesses = [predict(spec, settings.sizes) for spec in nets]
+    scale = median(whole[f"net {n}"] / guesses[n].ms for n in range(first))
+    checked = [
+        _checked(spec, settings.sizes, guesses[n], scale, whole[f"net {n}"], whole[f"again {n}"])
+        for n, spec in enumerate(nets)
+        if n >= first
+    ]
+    check = Check(space=settings.space, sizes=settings.sizes, seed=settings.seed, nets=tuple(checked))
+    return device.model_copy(update={"scale": scale, "checks": (check,)})
+
+
+def _checked(
+    spec: NetSpec, sizes: tuple[Size, ...], guess: Estimate, scale: float, measured_ms: float, again_ms: float
+) -> CheckedNet:
+    counted = costs(spec, *sizes)
+    return CheckedNet(
+        network=spec.digest,
+        measured_ms=measured_ms,
+        again_ms=again_ms,
+        predicted_ms=guess.ms * scale,
+        how=guess.how,
+        macs=counted.macs,
+        params=counted.params,
+    )
+
+
+def _same(what: str, values: Sequence[str]) -> str:
+    """The one value that all batches agree on. UserError when the machine changed in between."""
+    if len(set(values)) > 1:
+        raise UserError(
+            f"the {what} changed while measuring: {', '.join(sorted(set(values)))}; delete the log, begin again"
+        )
+    return values[0]
+
+
+def _own_ms(block: Block, ms: Mapping[str, float]) -> float:
+    """What a block adds to a network, from the times of its batch; what measuring blurs below nothing is nothing."""
+    around = sum(ms[_context_name(dims)] - ms[EMPTY] for dims in inner(block))
+    return max(0.0, ms[block.key] - ms[EMPTY] - around)

@@ -1,0 +1,100 @@
+"""What is to be measured to know a space on a device: its blocks, the contexts they stand in, whole networks.
+
+A block is timed inside a small network, between a convolution that makes its input and one that reads its output, and
+the same network without it is taken off: runtimes keep values in a layout of their own between convolutions, so a block
+timed alone pays for changes of layout that it never meets inside a network.
+
+    block's ms = time(before, block, after) - time(before, after)
+
+Summed over a network, every "before" and "after" cancels. At the picture's end there is no "before", at the output no
+"after", as in a real network.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from random import Random
+
+from falconet.evaluate.blocks import Block, Dims, blocks_of, parts_of
+from falconet.graph import Conv, Draft, NetSpec, ReLU
+from falconet.graph.rewrite import deployed_spec
+from falconet.graph.shape import Size
+from falconet.spaces import Arch, Space, build, largest, neighbours, sample, smallest
+
+AFTER = Conv(4, 3)  # what reads a block's output
+DRAWS = 1_000
+MOST_NEIGHBOURS = 500
+
+
+def blocks_of_space(space: Space, sizes: tuple[Size, ...], rng: Random, most: int) -> list[Block]:
+    """The blocks of a space's networks, at most `most`, the commonest first.
+
+    Met on the way: the extremes with their neighbours, then random networks. Where a space has more kinds of blocks
+    than `most` (cells, widths that vary everywhere), its blocks are taken apart into smaller ones.
+    """
+    specs = [build(space, arch) for arch in _archs(space, rng)]
+    found = _counted([list(blocks_of(spec, *sizes)) for spec in specs])
+    if len(found) > most:
+        taken_apart = _counted([[part for block in blocks_of(s, *sizes) for part in parts_of(block)] for s in specs])
+        if len(taken_apart) < len(found):
+            found = taken_apart
+    return found[:most]
+
+
+def networks_of_space(space: Space, rng: Random, count: int) -> list[NetSpec]:
+    """`count` different random networks; fewer when the space has no more."""
+    found: dict[str, NetSpec] = {}
+    for _ in range(50 * count):
+        if len(found) == count:
+            break
+        spec = build(space, sample(space, rng))
+        found.setdefault(deployed_spec(spec).digest, spec)
+    return list(found.values())
+
+
+def in_context(block: Block) -> NetSpec:
+    """The deployed network that a block is timed in."""
+    inputs = {f"x{n}": dims[0] if n in block.outer else 1 for n, dims in enumerate(block.inputs)}
+    d = Draft(**inputs)
+    values = [f"x{n}" if n in block.outer else _before(d, n, dims[0]) for n, dims in enumerate(block.inputs)]
+    y = d.layer("block", block.nested, *values)
+    return deployed_spec(d.build(y if block.last else d.layer("after", AFTER, y)))
+
+
+def context(dims: Dims) -> NetSpec:
+    """The same network without the block, for an input of (channels, height, width)."""
+    d = Draft(x0=1)
+    return deployed_spec(d.build(d.layer("after", AFTER, _before(d, 0, dims[0]))))
+
+
+def empty() -> NetSpec:
+    """A network that computes next to nothing: what a call costs."""
+    d = Draft(x=1)
+    return d.build(d.layer("only", ReLU(), "x"))
+
+
+def inner(block: Block) -> list[Dims]:
+    """The inputs that another block feeds."""
+    return [dims for n, dims in enumerate(block.inputs) if n not in block.outer]
+
+
+def _before(d: Draft, number: int, channels: int) -> str:
+    y = d.layer(f"before{number}", Conv(channels, 3), f"x{number}")
+    return d.layer(f"before{number}_act", ReLU(), y)
+
+
+def _archs(space: Space, rng: Random) -> Iterator[Arch]:
+    for extreme in (smallest(space), largest(space)):
+        yield extreme
+        yield from islice(neighbours(space, extreme), MOST_NEIGHBOURS)
+    for _ in range(DRAWS):
+        yield sample(space, rng)
+
+
+def _counted(networks: Sequence[Sequence[Block]]) -> list[Block]:
+    """Every block once, those in most networks first; of equals the one met first."""
+    count = Counter(key for blocks in networks for key in {block.key for block in blocks})
+    blocks = {block.key: block for one in networks for block in one}
+    return sorted(blocks.values(), key=lambda block: -count[block.key])
