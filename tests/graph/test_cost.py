@@ -43,7 +43,7 @@ from falconet.graph import (
 from falconet.graph.network import Network, deployed
 from falconet.graph.shape import Shape, plain
 from falconet.spaces import Restoration, build, decisions, is_ordered, sample
-from falconet.zoo import ZOO, ecb_block, residual_block
+from falconet.zoo import DENOISING, SUPER_RESOLUTION, ZOO, ecb_block, residual_block
 
 Randomise = Callable[..., Network]
 SPACE = Restoration(
@@ -88,7 +88,7 @@ def most_held(spec: NetSpec, size: tuple[int, int]) -> int:
     return most
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", [*SUPER_RESOLUTION, *DENOISING])  # classifiers: tests/zoo/test_classifiers.py
 def test_the_zoo_costs_what_torch_counts(name: str) -> None:
     spec = ZOO[name]()
     assert costs(spec, (10, 12)).macs == counted_by_torch(deployed(Network(spec)), 10, 12)

@@ -9,7 +9,7 @@ bias, as in the releases.
 from __future__ import annotations
 
 from falconet.graph import Draft, Dropout, Flatten, GlobalAvgPool, HardSwish, Linear, MaxPool, NetSpec, ReLU
-from falconet.zoo.classify import check_classes, classify, conv, gated, normed
+from falconet.zoo.classify import Steps, check_classes, classify, conv, gated, normed
 from falconet.zoo.shuffle_blocks import KINDS, shuffle_block, shuffle_entry
 
 DEPTHS = (4, 8, 4)
@@ -66,7 +66,7 @@ def _plus(channels: tuple[int, int, int, int], classes: int) -> NetSpec:
                 block = shuffle_block(kind, out, out // 2, act, gate)
             y, inp = d.layer(f"stage{stage + 1}.{i}", block, y), out
     y = d.chain([*normed("last", conv(1280), HardSwish()), ("mean", GlobalAvgPool())], y)
-    steps = [("gate", gated(1280, 320, norm=True)), ("flat", Flatten()), ("fc", Linear(1280, bias=False))]
+    steps: Steps = [("gate", gated(1280, 320, norm=True)), ("flat", Flatten()), ("fc", Linear(1280, bias=False))]
     steps += [("fc_act", HardSwish()), ("drop", Dropout(0.2)), ("classes", Linear(classes, bias=False))]
     return d.build(d.chain(steps, y))
 
