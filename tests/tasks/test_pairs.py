@@ -86,7 +86,7 @@ def test_too_few_pictures(folder: Path) -> None:
 def test_validation_is_a_count_or_a_share(validation: float, count: int) -> None:
     settings = DataSettings(train="x", validation=validation)
     paths = [Path(str(number)) for number in range(100 if count > 1 else 8)]
-    train, checked = split(paths, settings.validation, seed=0)
+    train, checked = split([(path, path.name) for path in paths], settings.validation, seed=0)
     assert len(checked) == min(count, 20) and sorted(train + checked, key=str) == sorted(paths, key=str)
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from falconet.errors import UserError
-from falconet.tasks import Dataset, DataSettings, Example, SuperResolution
+from falconet.tasks import Dataset, DataSettings, Example, Pictures, SuperResolution
 from falconet.tasks.degrade import shrink
 from falconet.tasks.metrics import luma, psnr, shave
 
@@ -125,9 +125,10 @@ def test_small_partners_may_be_given_for_testing(tmp_path: Path, small_photos: P
     task = SuperResolution()
     run = task.baseline("bicubic")
     made = task.test(run, tmp_path / "hr")
-    assert task.test(run, tmp_path / "hr", tmp_path / "lr").metrics == made.metrics
+    pairs = Pictures(folder=tmp_path / "hr", lr=tmp_path / "lr")
+    assert task.test(run, pairs).metrics == made.metrics
     Image.fromarray(high[::2, ::2]).save(tmp_path / "lr" / "a_x2.png")
-    assert task.test(run, tmp_path / "hr", tmp_path / "lr").metrics["psnr_y"] < made.metrics["psnr_y"]
+    assert task.test(run, pairs).metrics["psnr_y"] < made.metrics["psnr_y"]
 
 
 def test_losses() -> None:
@@ -160,7 +161,7 @@ def test_a_loss_and_a_metric_of_ones_own(dataset: Dataset, small_photos: Path) -
     ("settings", "message"),
     [
         ({"scale": 5}, "less than or equal to 4"),
-        ({"criterion": "l2"}, "must be one of l1, charbonnier; got 'l2'"),
+        ({"criterion": "l2"}, "must be one of l1, charbonnier, fft, ssim, or a sum of them such as l1.0.1.fft; got 'l2'"),
         ({"quality": "psnr"}, "must be one of psnr_y, ssim_y; got 'psnr'"),
         ({"colour": "red"}, "'luma' or 'rgb'"),
         ({"sclae": 2}, "sclae"),

@@ -215,7 +215,7 @@ def _entry_point(run: Run, entry: Entry, cost: str, where: str) -> Point | None:
 def _entry_points(
     run: Run, plot: Plot, chosen: Sequence[Entry], others: Sequence[Entry], cost: str, where: str
 ) -> None:
-    """Draw chosen networks and baselines with their names, and interpolation as a level."""
+    """Draw chosen networks and baselines with their names, and what comes before networks as a level."""
     theirs = [point for one in others if (point := _entry_point(run, one, cost, where))]
     ours = [point for one in chosen if (point := _entry_point(run, one, cost, where))]
     points(plot, theirs, "baseline", "square", 4.5)

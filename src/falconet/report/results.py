@@ -123,7 +123,7 @@ class BaselineResult(_Record):
 
     name: str
     title: str = ""
-    kind: Literal["interpolation", "plain", "ecb", "zoo", "random_search", "other"] = "other"
+    kind: Literal["interpolation", "input", "plain", "ecb", "zoo", "random_search", "other"] = "other"
     origin: Literal["trained_here", "published", "no_training", ""] = ""
     source: str = ""
     costs: dict[str, float] = {}

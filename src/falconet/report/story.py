@@ -88,9 +88,10 @@ def _above_interpolation(run: Run, score: Score) -> list[str]:
     value = score_at(run, base, score.where) if base else None
     if base is None or value is None:
         return []
+    what = f"{title(base)} enlargement" if base.kind == "interpolation" else f"the {title(base)} pictures"
     if abs(score.value - value) < SMALL:
-        return [f"That is what {title(base)} enlargement gives."]
-    return [f"That is {_apart(run, score.value - value)} {title(base)} enlargement."]
+        return [f"That is what {what} {'gives' if base.kind == 'interpolation' else 'have'}."]
+    return [f"That is {_apart(run, score.value - value)} {what}."]
 
 
 def _apart(run: Run, difference: float) -> str:

@@ -109,11 +109,11 @@ def _test_cell(score: SetScore | None, quality: str, strong: bool) -> Cell:
 
 
 def model_tests(run: Run, model: ModelResult) -> Table | None:
-    """One model's scores on each test set, beside those of interpolation."""
+    """One model's scores on each test set, beside those of what comes before it."""
     quality, base = run.results.quality, interpolation(run)
     metrics = list(dict.fromkeys(name for score in model.test.values() for name in score.metrics))
     headers = ["Test set", "Pictures", *(quality_label(name) for name in metrics)]
-    headers.append(f"Above {title(base)}" if base else "Above interpolation")
+    headers.append(f"Above {title(base)}" if base else "Above the baseline")
     rows = []
     for name, score in model.test.items():
         gain = ""

@@ -121,8 +121,8 @@ def score_at(run: Run, entry: Entry, where: str) -> float | None:
 
 
 def interpolation(run: Run) -> BaselineResult | None:
-    """The baseline that is no network (bicubic), if there is one."""
-    return next((one for one in run.results.baselines if one.kind == "interpolation"), None)
+    """The baseline that comes before a network (bicubic, the noisy pictures themselves), if there is one."""
+    return next((one for one in run.results.baselines if one.kind in ("interpolation", "input")), None)
 
 
 def heavy_baseline(run: Run) -> BaselineResult | None:

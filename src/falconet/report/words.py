@@ -5,7 +5,10 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 COST_LABELS = {
     "macs": "Multiply-accumulates",
@@ -13,9 +16,9 @@ COST_LABELS = {
     "peak_activation_bytes": "Peak activation memory",
     "latency_ms": "Latency",
 }
-QUALITY_LABELS = {"psnr_y": "PSNR-Y", "ssim_y": "SSIM-Y", "psnr": "PSNR", "ssim": "SSIM"}
-DIGITS = {"psnr_y": 2, "psnr": 2, "ssim_y": 4, "ssim": 4}
-UNITS = {"psnr_y": "dB", "psnr": "dB"}
+QUALITY_LABELS = {"psnr": "PSNR", "ssim": "SSIM"}
+DIGITS = {"psnr": 2, "ssim": 4}
+UNITS = {"psnr": "dB"}
 
 
 def amount(value: float, digits: int = 3) -> str:
@@ -58,27 +61,42 @@ def cost_label(name: str) -> str:
 
 
 def quality_label(name: str) -> str:
-    """What a quality is called: "PSNR-Y" for "psnr_y", or the name itself."""
-    return QUALITY_LABELS.get(name, name)
+    """What a quality is called: "PSNR-Y" for "psnr_y", "PSNR-25" for "psnr_25", or the name itself."""
+    kind, _, what = name.partition("_")
+    return "-".join([QUALITY_LABELS[kind], *([what.upper()] if what else [])]) if kind in QUALITY_LABELS else name
+
+
+def _of_kind(table: Mapping[str, T], name: str, otherwise: T) -> T:
+    """The table's entry for a quality, or for what its name begins with: "psnr" for "psnr_y"."""
+    return table.get(name, table.get(name.partition("_")[0], otherwise))
 
 
 def quality_number(name: str, value: float, more_digits: int = 0) -> str:
     """A quality without its unit, with the digits papers print: 37.12 for PSNR, 0.9587 for SSIM."""
     return (
-        f"{value:.{DIGITS.get(name, 3) + more_digits}f}" if math.isfinite(value) else "∞" if value > 0 else str(value)
+        f"{value:.{_of_kind(DIGITS, name, 3) + more_digits}f}"
+        if math.isfinite(value)
+        else "∞"
+        if value > 0
+        else str(value)
     )
+
+
+def quality_unit(name: str) -> str:
+    """The unit of a quality: "dB" for each PSNR, or nothing."""
+    return _of_kind(UNITS, name, "")
 
 
 def quality_words(name: str, value: float) -> str:
     """A quality with its unit: "37.12 dB"."""
-    return f"{quality_number(name, value)} {UNITS.get(name, '')}".strip()
+    return f"{quality_number(name, value)} {quality_unit(name)}".strip()
 
 
 def signed(name: str, value: float, more_digits: int = 0) -> str:
     """A difference of qualities with its sign and unit: "+0.12 dB", "−0.03 dB"."""
     number = quality_number(name, abs(value), more_digits)
     sign = "" if float(number) == 0 else "+" if value > 0 else "−"
-    return f"{sign}{number} {UNITS.get(name, '')}".strip()
+    return f"{sign}{number} {quality_unit(name)}".strip()
 
 
 def factor(ratio: float) -> str:

@@ -19,6 +19,7 @@ from falconet.report.results import (
     SkippedFile,
     Stage,
 )
+from falconet.report.words import quality_unit
 from falconet.run.choosing import Chosen, best_within, choose_random, own_trials
 from falconet.run.comparing import comparisons, hypervolume_facts, search_rows
 from falconet.run.plan import Plan
@@ -27,7 +28,7 @@ from falconet.run.record import Record, read_json
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.searches import FIRST, OneSearch, names
 from falconet.run.searching import BASELINE as RANDOM
-from falconet.run.shipping import BASELINE
+from falconet.run.shipping import baseline_names
 from falconet.run.training import stage_of
 from falconet.run.trust import rank_correlation
 from falconet.run.wanted import DEFAULT_OUTPUT, is_random, sizes, strategy_name
@@ -47,11 +48,12 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         _model(record, one, chosen, latency) for one, kept in found.values() for chosen in sorted(kept, key=_descending)
     ]
     drawn = _random_rivals(record, [one for one, _ in found.values()])
-    baselines = (*_baselines(record), *_rivals(record, recipe), *drawn, *_prototype(recipe))
+    baselines = (*_baselines(record, recipe), *_rivals(record, recipe), *drawn, *_prototype(recipe))
     at = recipe.budget.at_output or (None if recipe.budget.at_input else DEFAULT_OUTPUT)
     return Results(
         run=record.folder.resolve().name,
         quality=recipe.task.quality,
+        quality_unit=quality_unit(recipe.task.quality),
         at_output=f"{at[0]}x{at[1]}" if at else "",
         protocol=recipe.task.protocol,
         terms=recipe.data.terms,
@@ -65,7 +67,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         comparisons=comparisons(models, baselines, recipe.task.quality),
         cost_prediction=_prediction(plan, [one for _, kept in found.values() for one in kept], latency),
         rank_correlation=rank_correlation(record, recipe),
-        test_skipped=_skipped(record),
+        test_skipped=_skipped(record, recipe),
         notes=(*_notes(record, found), *_time_note(record)),
     )
 
@@ -130,20 +132,20 @@ def _latencies(record: Record, search_ids: Sequence[str]) -> dict[str, LatencyRo
     return {}
 
 
-def _baselines(record: Record) -> tuple[BaselineResult, ...]:
-    tested = _facts(record, f"test.{BASELINE}")
-    if not tested:
-        return ()
-    return (
+def _baselines(record: Record, recipe: Recipe) -> list[BaselineResult]:
+    """What needs no training; the first is what comes before a network."""
+    return [
         BaselineResult(
-            name=BASELINE,
-            title=BASELINE,
-            kind="interpolation",
+            name=name,
+            title=name,
+            kind="other" if number else "interpolation" if getattr(recipe.task, "scale", 1) > 1 else "input",
             origin="no_training",
             final=tested["validation"],
             test=_set_scores(tested),
-        ),
-    )
+        )
+        for number, name in enumerate(baseline_names(recipe))
+        if (tested := _facts(record, f"test.{name}"))
+    ]
 
 
 def _rivals(record: Record, recipe: Recipe) -> list[BaselineResult]:
@@ -251,9 +253,9 @@ def _stages(record: Record, recipe: Recipe, plan: Plan) -> tuple[Stage, ...]:
     return tuple(found)
 
 
-def _skipped(record: Record) -> dict[str, tuple[SkippedFile, ...]]:
+def _skipped(record: Record, recipe: Recipe) -> dict[str, tuple[SkippedFile, ...]]:
     """Pictures of test sets that could not be used; the same for every network."""
-    tested = _facts(record, f"test.{BASELINE}")
+    tested = next((_facts(record, f"test.{name}") for name in baseline_names(recipe)), {})
     return {
         title: tuple(SkippedFile.model_validate(item) for item in one["skipped"])
         for title, one in tested.get("test", {}).items()

@@ -36,7 +36,6 @@ from falconet.run.suits import check_suits
 from falconet.run.wanted import counter, is_random, main_cost, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
-from falconet.tasks import list_pictures
 from falconet.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -114,8 +113,10 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     """
     check_feasible(recipe)
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)
-    for folder in recipe.data.test.values():  # read for the last table only, but missed before hours are spent
-        list_pictures(folder)
+    for test_set in recipe.data.test.values():  # read for the last table only, but missed before hours are spent
+        test_set.paths()
+    for name in recipe.rivals.baselines:
+        recipe.task.baseline(name)
     progress.say("planning: drawing networks, timing a few")
     archs = _draws(recipe)
     check_suits(recipe.space, recipe.task, pictures, archs[:CHECKED])

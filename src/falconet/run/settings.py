@@ -114,13 +114,15 @@ class RivalSettings(Length, TrainSettings):
 class Rivals(BaseModel):
     """What is trained beside the search, for the report to compare with.
 
-    `nets` are hand-designed networks. With `random` the best network of the random search within each limit is trained
+    `nets` are hand-designed networks; `baselines` what the task knows beside its first baseline, such as `nlm`
+    (non-local means) for denoising. With `random` the best network of the random search within each limit is trained
     as the searched ones are (settings of `final`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     nets: tuple[RivalSettings, ...] = ()
+    baselines: Annotated[tuple[str, ...], BeforeValidator(several)] = ()
     random: bool = False
 
 

@@ -1,6 +1,6 @@
 """From trained networks to files that can be trusted: test sets, model folders, examples, measured latency.
 
-    stages/test.NAME.json         figures of every test picture (NAME: a kept network, or bicubic)
+    stages/test.NAME.json         figures of every test picture (NAME: a kept network, or the task's baseline)
     models/NAME/                  what ships, written only when ONNX Runtime agrees with PyTorch on real pictures
     models/NAME/examples/         pictures before and after, for the report
     stages/SEARCH.latency.json    times of all networks of the run, measured together
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from falconet.deploy import Training, write_model
-from falconet.errors import UserError
 from falconet.files import write_bytes
 from falconet.graph import reach
 from falconet.run.choosing import Chosen
@@ -35,19 +34,20 @@ if TYPE_CHECKING:
     from falconet.graph.network import Network
     from falconet.tasks import Dataset, Example, Run
 
-BASELINE = "bicubic"
 PROOF_SIZES = ((96, 96), (61, 47), (33, 80), (17, 23))  # height and width of the pictures that parity is proved on
 NUM_EXAMPLES = 4
 LATENCY_SECONDS = 60.0
 
 
 def test_baseline(record: Record, recipe: Recipe, dataset: Dataset, progress: Progress) -> None:
-    """Judge what every network has to beat, on the validation and test pictures; nothing when the task has none."""
-    try:
-        run = recipe.task.baseline(BASELINE)
-    except UserError:
-        return
-    _test(record, recipe, BASELINE, run, dataset, progress)
+    """Judge what every network has to beat, on the validation and test pictures."""
+    for name in baseline_names(recipe):
+        _test(record, recipe, name, recipe.task.baseline(name), dataset, progress)
+
+
+def baseline_names(recipe: Recipe) -> tuple[str, ...]:
+    """The baselines of a run: the task's first, and those that the recipe adds."""
+    return tuple(dict.fromkeys((*recipe.task.baselines[:1], *recipe.rivals.baselines)))
 
 
 def test_rival(

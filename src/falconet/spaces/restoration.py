@@ -1,17 +1,22 @@
 """The space of light networks that work on pixels: super-resolution, and at scale 1 denoising and other restoration.
 
-All computing happens at the resolution of the input. A head convolution, one or more stages of blocks, a tail, an
-upsampler; a global skip adds the input, enlarged by repetition, so that the network learns only what is missing.
+All computing happens at the resolution of the input, or at scale 1 at a lower one: there `unshuffle` makes channels of
+2x2 (3x3, 4x4) pixels, and what is left to compute is a quarter at equal width. A head convolution, one or more stages
+of blocks, a tail, an upsampler; a global skip adds the input, enlarged by repetition, so that the network learns only
+what is missing, or at scale 1 the noise.
 
                     .------------------ repeat ------------------.
     x -> head, act -+-> stage 0: blocks -> stage 1: ... -> tail -> + -> pixel shuffle -> output
+
+With a noise map there is a second input, `sigma`, of the size of the picture; the head sees both.
 
 Which decisions are asked depends on the settings: a list of one option is no decision. Shared weights: width and
 kernel are elastic (a narrower network reads the first channels, a smaller kernel the centre), depth leaves out the last
 blocks; the kind of block is in the layer's name, so kinds share nothing.
 
 Sources: ESPCN (Shi et al. 2016: sub-pixel output), EDSR (Lim et al. 2017: residual blocks without normalization), ECBSR
-(Zhang et al. 2021: re-parameterized blocks, repeated input as skip). No batch normalization: it costs quality here.
+(Zhang et al. 2021: re-parameterized blocks, repeated input as skip), FFDNet (Zhang et al. 2018: unshuffled input, noise
+map). No batch normalization: it costs quality here.
 """
 
 from __future__ import annotations
@@ -21,7 +26,19 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from falconet.graph import Add, Conv, Draft, NetSpec, PixelShuffle, Repeat, Resize
+from falconet.graph import (
+    Add,
+    AvgPool,
+    Conv,
+    Crop,
+    Draft,
+    Extend,
+    NetSpec,
+    PixelShuffle,
+    PixelUnshuffle,
+    Repeat,
+    Resize,
+)
 from falconet.spaces.space import Pick, T
 from falconet.zoo.blocks import ACTIVATIONS, ecb_block, plain_block, residual_block
 
@@ -31,13 +48,18 @@ Upsampler = Literal["pixel_shuffle", "nearest_conv"]
 Width = Annotated[int, Field(ge=4, le=256)]
 Depth = Annotated[int, Field(ge=1, le=64)]
 Kernel = Literal[1, 3, 5, 7]
+Unshuffle = Literal[1, 2, 3, 4]
+
+DECISIONS = ("width", "depth", "kernel", "kind", "activation", "upsampler", "unshuffle", "skip")
 
 
 class Restoration(BaseModel):
     """Settings of the space: the options of each decision. Numbers ascend, so that largest and smallest are known.
 
     `depth` counts blocks of a stage; `width`, `depth`, `kind` and `activation` are decided once for each stage,
-    `kernel` once for each plain block (residual and ECB blocks are 3x3). `colour` luma has one channel, rgb three.
+    `kernel` once for each plain block (residual and ECB blocks are 3x3). `unshuffle` is the factor by which the network
+    works at a lower resolution than the picture's, at scale 1 alone; factors share no weights. `colour` luma and grey
+    have one channel, rgb three.
 
     >>> from random import Random
     >>> from falconet.graph import costs
@@ -51,7 +73,8 @@ class Restoration(BaseModel):
 
     name: Literal["restoration"] = "restoration"
     scale: Annotated[int, Field(ge=1, le=4)] = 2
-    colour: Literal["luma", "rgb"] = "luma"
+    colour: Literal["luma", "grey", "rgb"] = "luma"
+    noise_map: bool = False
     stages: Annotated[int, Field(ge=1, le=8)] = 1
     width: tuple[Width, ...] = (8, 16, 24, 32)
     depth: tuple[Depth, ...] = (2, 3, 4, 5, 6, 8, 10)
@@ -59,14 +82,15 @@ class Restoration(BaseModel):
     kind: tuple[Kind, ...] = ("plain", "residual", "ecb")
     activation: tuple[Activation, ...] = ("relu", "leaky_relu", "hardswish")
     upsampler: tuple[Upsampler, ...] = ("pixel_shuffle",)
+    unshuffle: tuple[Unshuffle, ...] = (1,)
     skip: tuple[bool, ...] = (True,)
 
-    @field_validator("width", "depth", "kernel", "kind", "activation", "upsampler", "skip", mode="before")
+    @field_validator(*DECISIONS, mode="before")
     @classmethod
     def _one_or_several(cls, value: object) -> object:
         return (value,) if isinstance(value, str | int) else value
 
-    @field_validator("width", "depth", "kernel")
+    @field_validator("width", "depth", "kernel", "unshuffle")
     @classmethod
     def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if list(value) != sorted(set(value)):
@@ -74,34 +98,59 @@ class Restoration(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _no_empty_choice(self) -> Restoration:
-        for name in ("width", "depth", "kernel", "kind", "activation", "upsampler", "skip"):
+    def _choices_have_options(self) -> Restoration:
+        for name in DECISIONS:
             if not getattr(self, name):
                 raise ValueError(f"{name} needs at least one option")
+        if self.scale > 1 and self.unshuffle != (1,):
+            raise ValueError(f"unshuffle is for scale 1, where nothing is enlarged; the scale is {self.scale}")
         return self
 
     @property
     def channels(self) -> int:
-        """Channels of the picture: 1 for luma, 3 for rgb."""
-        return 1 if self.colour == "luma" else 3
+        """Channels of the picture: 1 for luma and grey, 3 for rgb."""
+        return 3 if self.colour == "rgb" else 1
 
     def __call__(self, pick: Pick) -> NetSpec:
         """The network of the answers that `pick` gives."""
         stages = [self._stage(pick, index) for index in range(self.stages)]
         upsampler = _one(pick, "upsampler", self.upsampler if self.scale > 1 else ("pixel_shuffle",))
+        factor = _one(pick, "unshuffle", self.unshuffle)
         skip = _one(pick, "skip", self.skip)
-        first_kind, first_width, first_activation, _ = stages[0]
-        d = Draft(x=self.channels)
-        y = _add(d, "head", _entry(first_kind), self.channels, first_width, "x")
-        y = d.layer("head_act", ACTIVATIONS[first_activation], y)
-        width = first_width
+        first_kind, width, first_activation, _ = stages[0]
+        d = Draft(x=self.channels, sigma=1) if self.noise_map else Draft(x=self.channels)
+        own = f"u{factor}_" if factor > 1 else ""  # begins the names of layers, so that factors share no weights
+        given, channels = self._given(d, factor)
+        seen = d.concat(f"{own}given", picture=given, sigma=self._level(d, factor)) if self.noise_map else given
+        y = _add(d, f"{own}head", _entry(first_kind), channels + self.noise_map, width, seen)
+        y = d.layer(f"{own}head_act", ACTIVATIONS[first_activation], y)
         for index, (kind, out, activation, kernels) in enumerate(stages):
             for block, kernel in enumerate(kernels):
-                name = f"s{index}b{block}"
+                name = f"{own}s{index}b{block}"
                 y = _add(d, name, kind, width, out, y, kernel, activation)
                 y = d.layer(f"{name}_act", ACTIVATIONS[activation], y)
                 width = out
-        return d.build(self._output(d, y, width, _entry(stages[-1][0]), upsampler, skip))
+        last = _entry(stages[-1][0])
+        if self.scale > 1:
+            return d.build(self._enlarged(d, y, width, last, upsampler, skip))
+        y = _add(d, f"{own}tail", last, width, channels, y)
+        y = d.layer(f"{own}sum", Add(), y, given) if skip else y
+        return d.build(self._large(d, y, factor) if factor > 1 else y)
+
+    def _given(self, d: Draft, factor: int) -> tuple[str, int]:
+        """The picture as the head sees it, and its channels."""
+        if factor == 1:
+            return "x", self.channels
+        y = d.layer(f"u{factor}_extend", Extend(factor), "x")
+        return d.layer(f"u{factor}_down", PixelUnshuffle(factor), y), self.channels * factor**2
+
+    def _level(self, d: Draft, factor: int) -> str:
+        """The noise map as the head sees it."""
+        return "sigma" if factor == 1 else d.layer(f"u{factor}_level", AvgPool(factor, factor, ceil=True), "sigma")
+
+    def _large(self, d: Draft, y: str, factor: int) -> str:
+        """Channels as pixels again, and what was extended cut off."""
+        return d.layer(f"u{factor}_picture", Crop(), d.layer(f"u{factor}_up", PixelShuffle(factor), y), "x")
 
     def _stage(self, pick: Pick, index: int) -> tuple[Kind, int, Activation, tuple[int, ...]]:
         """Kind, width, activation and the kernels of the blocks of one stage."""
@@ -114,7 +163,7 @@ class Restoration(BaseModel):
             return kind, width, activation, (3,) * depth
         return kind, width, activation, tuple(_one(pick, f"{here}b{i}.kernel", self.kernel) for i in range(depth))
 
-    def _output(self, d: Draft, y: str, width: int, kind: Kind, upsampler: Upsampler, skip: bool) -> str:
+    def _enlarged(self, d: Draft, y: str, width: int, kind: Kind, upsampler: Upsampler, skip: bool) -> str:
         """Tail, upsampler and skip: the last layer's name."""
         factor = self.scale
         if upsampler == "nearest_conv":
@@ -122,9 +171,8 @@ class Restoration(BaseModel):
             y = d.layer("tail_large", Conv(self.channels), y)
             return d.layer("sum", Add(), y, d.layer("skip", Resize(factor, "nearest"), "x")) if skip else y
         y = _add(d, "tail", kind, width, self.channels * factor**2, y)
-        if skip:
-            y = d.layer("sum", Add(), y, d.layer("skip", Repeat(factor**2), "x") if factor > 1 else "x")
-        return d.layer("up", PixelShuffle(factor), y) if factor > 1 else y
+        y = d.layer("sum", Add(), y, d.layer("skip", Repeat(factor**2), "x")) if skip else y
+        return d.layer("up", PixelShuffle(factor), y)
 
 
 def _one(pick: Pick, name: str, options: tuple[T, ...]) -> T:

@@ -1,16 +1,24 @@
 """Tasks: what the pictures are, how they are spoiled, how a result is judged."""
 
+from falconet.tasks.camera import Camera
+from falconet.tasks.classification import Classification
+from falconet.tasks.denoising import Denoising
 from falconet.tasks.images import Picture, Skipped, list_pictures, read_picture, write_picture
 from falconet.tasks.super_resolution import SuperResolution
-from falconet.tasks.task import Comparison, Dataset, DataSettings, Example, Run, Task, TestResult
+from falconet.tasks.task import Classifier, Comparison, Dataset, DataSettings, Example, Pictures, Run, Task, TestResult
 
 __all__ = [
     "TASKS",
+    "Camera",
+    "Classification",
+    "Classifier",
     "Comparison",
     "DataSettings",
     "Dataset",
+    "Denoising",
     "Example",
     "Picture",
+    "Pictures",
     "Run",
     "Skipped",
     "SuperResolution",
@@ -22,4 +30,4 @@ __all__ = [
 ]
 
 # To add a task: one file with a frozen settings model that satisfies `Task`, and one line here.
-TASKS = {"super_resolution": SuperResolution}
+TASKS = {"super_resolution": SuperResolution, "denoising": Denoising, "classification": Classification}

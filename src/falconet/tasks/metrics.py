@@ -1,4 +1,4 @@
-"""How near two pictures are: PSNR and SSIM on the luma, as the super-resolution literature reports them.
+"""How near two pictures are: PSNR and SSIM, of the luma or of all channels, as the literature reports them.
 
 Shapes: h, w = height, width; c = channels. Left out: learned metrics such as LPIPS, which need weights of their own.
 """
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[Any]
 
-# A figure of a picture against the truth, both h x w of a 0..255 scale, higher is better.
+# A figure of a picture against the truth, both h x w (or h x w x 3) of a 0..255 scale, higher is better.
 Metric = Callable[[Pixels, Pixels], float]
 
 # ITU-R BT.601: R, G, B of 0..255 to a luma of 16..235.
@@ -29,6 +29,20 @@ def luma(rgb: Pixels, peak: float = 255.0) -> npt.NDArray[np.float64]:
     assert rgb.ndim == 3 and rgb.shape[2] == 3
     r, g, b = (weight * 255.0 / peak for weight in LUMA_WEIGHTS)
     return rgb[..., 0] * r + rgb[..., 1] * g + rgb[..., 2] * b + LUMA_OFFSET
+
+
+# The weights by which the grey versions of BSD68 were made of the colour pictures.
+GREY_WEIGHTS = (0.298936, 0.587043, 0.114021)
+
+
+def grey(rgb: Pixels) -> npt.NDArray[np.uint8]:
+    """uint8 hwc as the grey picture, uint8 hw, that MATLAB's `rgb2gray` makes: 0..255, rounded.
+
+    >>> grey(np.array([[[255, 255, 255], [255, 0, 0]]], dtype=np.uint8)).tolist()
+    [[255, 76]]
+    """
+    r, g, b = GREY_WEIGHTS
+    return np.floor(rgb[..., 0] * r + rgb[..., 1] * g + rgb[..., 2] * b + 0.5).astype(np.uint8)
 
 
 def shave(pixels: Pixels, border: int) -> Pixels:
@@ -50,12 +64,15 @@ def psnr(a: Pixels, b: Pixels, data_range: float = 255.0) -> float:
 
 
 def ssim(a: Pixels, b: Pixels, data_range: float = 255.0) -> float:
-    """Mean structural similarity of two hw pictures, at most 1; Gaussian window 11x11, sigma 1.5, no padding.
+    """Mean structural similarity of two pictures, at most 1; Gaussian window 11x11, sigma 1.5, no padding.
 
-    Only windows that lie wholly inside are counted, so both sides must be at least 11.
+    Of hwc pixels each channel is compared by itself, and the mean taken. Only windows that lie wholly inside are
+    counted, so both sides must be at least 11.
     Paper: Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004, eq. 13.
     """
-    assert a.shape == b.shape and a.ndim == 2 and min(a.shape) >= SSIM_WINDOW
+    assert a.shape == b.shape and min(a.shape[:2]) >= SSIM_WINDOW
+    if a.ndim == 3:
+        return float(np.mean([ssim(a[..., i], b[..., i], data_range) for i in range(a.shape[2])]))
     x, y = a.astype(np.float64), b.astype(np.float64)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     mean_x, mean_y = _blur(x), _blur(y)

@@ -8,16 +8,20 @@ The protocol, which decides what a figure means (fractions of a dB are lost or w
     3. Figures are of the BT.601 luma (16..235), which is not rounded; a grey picture is its own luma.
     4. A luma network sees luma / 255; its output is clipped to 0..1 and not rounded. An RGB network's output is rounded
        to 8 bits, as a picture would be, before its luma is taken.
-    5. A border of `scale` pixels is left out. PSNR and SSIM are means over the pictures of a folder.
+    5. A border of `scale` pixels is left out. PSNR and SSIM are means over the pictures of a folder. RGB networks have
+       figures of all three channels as well, which are means over channels.
 
 By it, bicubic has 33.69, 30.23 and 29.56 dB at scale 2 on Set5, Set14 and BSD100 (published: 33.66, 30.24, 29.56).
+
+With `degradation: camera` step 2 is another: `camera.py` says how small pictures are spoiled. For training they are
+drawn anew in each step, from (seed, step); for judging once for each picture, from its name.
 
 Shapes: b = batch, c = 1 (luma) or 3 (RGB), h, w of the small picture, H = h * scale, W = w * scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,60 +32,49 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 
 from falconet.errors import UserError
 from falconet.tasks import show
+from falconet.tasks.batches import cut, places, turned, unit
+from falconet.tasks.camera import Camera, seeded, small_patch, taken_small
 from falconet.tasks.degrade import crop_to_multiple, enlarge, shrink
-from falconet.tasks.enhance import MARGIN, TILE, enlarge_picture, run_network
-from falconet.tasks.images import Picture, Skipped, list_pictures
+from falconet.tasks.enhance import MARGIN, TILE, enlarged_tile, joined, run_network, strips
+from falconet.tasks.images import Picture
+from falconet.tasks.judging import figure, tested, to_255, too_small, validated
+from falconet.tasks.losses import LOSSES, OWN, Criterion, check_criterion, measured
 from falconet.tasks.metrics import SSIM_WINDOW, Metric, luma, psnr, shave, ssim
 from falconet.tasks.pairs import (
     PairSettings,
-    by_stem,
-    none_usable,
+    as_rgb,
+    in_folder,
     read_8_bit,
     read_pairs,
     read_partner,
-    reason_of,
     same_mode,
     to_channels,
 )
-from falconet.tasks.task import Comparison, Dataset, DataSettings, Example, Run, TestResult
+from falconet.tasks.task import Comparison, Dataset, DataSettings, Pictures, Run, TestResult
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from falconet.graph import Input
 
+__all__ = ["LOSSES", "METRICS", "SuperResolution"]
+
 Pixels = npt.NDArray[Any]
 
-# (output, target) tensors to a scalar tensor. Any: torch is not imported here.
-Criterion = Callable[[Any, Any], Any]
-
-VALIDATION_BATCH = 10
 SMALLEST_SIDE = 8  # of the small picture; below, borders are all there is
-
-
-def l1(output: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error."""
-    return (output - target).abs().mean()
-
-
-def charbonnier(output: Tensor, target: Tensor) -> Tensor:
-    """Mean of sqrt(error^2 + 1e-6): the absolute error, smooth at 0 (Lai et al., LapSRN, 2017, eq. 4)."""
-    difference = output - target
-    return (difference * difference + 1e-6).sqrt().mean()
-
-
-LOSSES: Mapping[str, Criterion] = {"l1": l1, "charbonnier": charbonnier}
-OWN = "own"  # what a model folder says of a loss that was passed as a function
 METRICS: Mapping[str, Metric] = {"psnr_y": psnr, "ssim_y": ssim}
+RGB_METRICS: Mapping[str, Metric] = {"psnr_rgb": psnr, "ssim_rgb": ssim}
 
 
 class SuperResolution(BaseModel):
     """Enlarging pictures.
 
     `colour`: "luma" networks enlarge the brightness, and the colours, which the eye sees less sharply, are left to
-    bicubic; "rgb" networks do it all. `patch`: side of a training patch, in pixels of the small picture. `criterion`:
-    what training makes small, "l1" or "charbonnier". `shrinks`: sizes of the training pictures to learn from, such as
-    (1.0, 0.8, 0.6) for two smaller copies of each. `quality`: the figure that a search maximizes.
+    bicubic; "rgb" networks do it all. `degradation`: how small pictures are made: "bicubic", or "camera" for photos
+    that are blurred, noisy and compressed, as strongly as `camera` says. `patch`: side of a training patch, in pixels
+    of the small picture. `criterion`: what training makes small, such as "l1" or "l1+0.1*fft" (`losses.py`). `shrinks`:
+    sizes of the training pictures to learn from, such as (1.0, 0.8, 0.6) for two smaller copies of each. `quality`: the
+    figure that a search maximizes.
 
     In Python, a loss and figures of your own are functions, see `LOSSES` and `METRICS` for what they take:
 
@@ -95,6 +88,8 @@ class SuperResolution(BaseModel):
     name: Literal["super_resolution"] = "super_resolution"
     scale: int = Field(2, ge=2, le=4)
     colour: Literal["luma", "rgb"] = "luma"
+    degradation: Literal["bicubic", "camera"] = "bicubic"
+    camera: Camera = Camera()
     patch: int = Field(32, ge=8)
     criterion: str | Criterion = "l1"
     shrinks: tuple[float, ...] = (1.0,)
@@ -104,9 +99,7 @@ class SuperResolution(BaseModel):
     @field_validator("criterion")
     @classmethod
     def _criterion_is_known(cls, value: str | Criterion) -> str | Criterion:
-        if isinstance(value, str) and value not in (*LOSSES, OWN):
-            raise ValueError(f"must be one of {', '.join(LOSSES)}; got {value!r}")
-        return value
+        return check_criterion(value)
 
     @field_serializer("criterion")
     def _criterion_name(self, value: str | Criterion) -> str:
@@ -118,7 +111,7 @@ class SuperResolution(BaseModel):
 
     @model_validator(mode="after")
     def _quality_is_known(self) -> SuperResolution:
-        known = (*METRICS, *self.metrics)
+        known = self._figures
         if self.quality not in known:
             raise ValueError(f"quality must be one of {', '.join(known)}; got {self.quality!r}")
         return self
@@ -134,12 +127,43 @@ class SuperResolution(BaseModel):
     def protocol(self) -> str:
         """How the figures are measured, in words."""
         output = "clipped, not rounded" if self.colour == "luma" else "rounded to 8 bits"
+        made = f"made {self.scale} times smaller by antialiased bicubic (a = -0.5) in RGB and rounded to 8 bits"
+        if self.degradation == "camera":
+            made += f"; before and after that {self.camera.words}, drawn once for each picture by its name"
         return (
-            f"Pictures cropped to a multiple of {self.scale}; made {self.scale} times smaller by antialiased bicubic "
-            f"(a = -0.5) in RGB and rounded to 8 bits; PSNR and SSIM (Gaussian 11x11, sigma 1.5) of the BT.601 luma "
-            f"(16..235, not rounded; a grey picture is its own luma), the network's output {output}; a border of "
-            f"{self.scale} pixels left out; means over pictures."
+            f"Pictures cropped to a multiple of {self.scale}; {made}; PSNR and SSIM (Gaussian 11x11, sigma 1.5) of the "
+            f"BT.601 luma (16..235, not rounded; a grey picture is its own luma), the network's output {output}; a "
+            f"border of {self.scale} pixels left out; means over pictures."
         )
+
+    @property
+    def use(self) -> str:
+        """What its networks are for, and what they are not."""
+        if self.degradation == "camera":
+            learned = (
+                "For enlarging photographs as cameras and messengers leave them. It was trained on pictures that were "
+                f"{self.camera.words}; of clean pictures it loses fine texture, and stronger damage it enlarges."
+            )
+        else:
+            learned = (
+                "For enlarging photographs that were made smaller, or taken small: cleanly, without much compression "
+                "or noise. It was trained on pictures shrunk by antialiased bicubic; on noisy, blurred or strongly "
+                "compressed ones it enlarges the damage too."
+            )
+        return (
+            f"{learned} It makes plausible detail, not evidence: do not read licence plates, faces or medical findings "
+            "from its output. Text, drawings and other kinds of pictures were not measured."
+        )
+
+    @property
+    def suffix(self) -> str:
+        """ "-x2": enlarged twice."""
+        return f"-x{self.scale}"
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Bicubic enlargement."""
+        return ("bicubic",)
 
     def inputs(self) -> tuple[Input, ...]:
         """One input, `x`: 1 channel (luma) or 3 (RGB)."""
@@ -166,8 +190,19 @@ class SuperResolution(BaseModel):
 
     def read(self, data: DataSettings, seed: int) -> Dataset:
         """Every picture of the folders, decoded once, with its small partner; see `pairs` for what is kept."""
-        settings = PairSettings(self.scale, self.colour, self.patch, self.shrinks)
-        return read_pairs(settings, data, seed)
+        if data.noisy:
+            raise UserError("data.noisy is for denoising; the small partners of super-resolution are data.lr")
+        if data.lr and self.degradation == "camera":
+            raise UserError("task.degradation camera makes the small pictures; leave out data.lr, or take bicubic")
+        settings = PairSettings(
+            self.scale,
+            self.colour,
+            self.patch,
+            train=lambda name, high: (to_channels(shrink(high, self.scale), self.colour),),
+            fixed=lambda name, high: (to_channels(self._small(name, high, seed), self.colour),),
+            shrinks=self.shrinks,
+        )
+        return read_pairs(settings, data, seed, in_folder(data.lr, self.scale) if data.lr else None)
 
     def batch(self, dataset: Dataset, seed: int, step: int, size: int) -> tuple[tuple[Tensor, ...], Tensor]:
         """((bchw,), bcHW) random patches, each flipped and turned at random; a function of the arguments alone.
@@ -177,73 +212,42 @@ class SuperResolution(BaseModel):
         import torch
 
         rng = np.random.default_rng((seed, step))
-        patch, scale = self.patch, self.scale
-        places = rng.integers(dataset.ends[-1], size=size)
-        which = np.searchsorted(dataset.ends, places, side="right")
-        turns = rng.integers(8, size=size)
+        patch, scale, from_camera = self.patch, self.scale, self.degradation == "camera"
         first = dataset.train[0].target
-        low = np.empty((size, len(first), patch, patch), dtype=first.dtype)
+        low = np.empty((size, len(first), patch, patch), dtype=np.float32 if from_camera else first.dtype)
         high = np.empty((size, len(first), patch * scale, patch * scale), dtype=first.dtype)
-        for number, (place, turn) in enumerate(zip(places.tolist(), turns.tolist(), strict=True)):
-            example = dataset.train[which[number]]
-            (small,) = example.inputs
-            top, left = divmod(int(dataset.ends[which[number]]) - 1 - place, small.shape[2] - patch + 1)
-            low[number] = _turned(small[:, top : top + patch, left : left + patch], turn)
-            top, left, side = top * scale, left * scale, patch * scale
-            high[number] = _turned(example.target[:, top : top + side, left : left + side], turn)
-        return (torch.from_numpy(_unit(low)),), torch.from_numpy(_unit(high))
+        for number, (example, row, column, turn) in enumerate(places(dataset, rng, size, patch)):
+            if from_camera:
+                made = small_patch(example.target, (row, column), patch, scale, self.camera, rng)
+                low[number] = turned(made, turn)
+            else:
+                low[number] = cut(example.inputs[0], row, column, patch, turn)
+            high[number] = cut(example.target, row * scale, column * scale, patch * scale, turn)
+        return (torch.from_numpy(unit(low)),), torch.from_numpy(unit(high))
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """The criterion, a mean over all values of bcHW."""
-        criterion = LOSSES.get(self.criterion) if isinstance(self.criterion, str) else self.criterion
-        if criterion is None:
-            raise UserError("this task was made with a loss of your own; pass it again: SuperResolution(criterion=...)")
-        value: Tensor = criterion(output, target)
-        return value
+        return measured(self.criterion, output, target)
 
     # pydantic 1 had a class method of this name, which pydantic 2 keeps as deprecated; ours takes its place.
     def validate(self, run: Run, dataset: Dataset) -> dict[str, float]:  # type: ignore[override]
-        """{"psnr_y": mean over the validation crops}, and `quality`; crops of one size go through together."""
-        groups: dict[tuple[int, ...], list[Example]] = {}
-        for example in dataset.validation:
-            groups.setdefault(example.target.shape, []).append(example)
+        """{"psnr_y": mean over the validation crops}, and `quality`."""
         wanted = tuple(dict.fromkeys(("psnr_y", self.quality)))
-        rows: list[dict[str, float]] = []
-        for group in groups.values():
-            for start in range(0, len(group), VALIDATION_BATCH):
-                part = group[start : start + VALIDATION_BATCH]
-                inputs = _unit(np.stack([example.inputs[0] for example in part]))
-                outputs = run_network(run, inputs, self.scale)
-                truths = [self._judged(_unit(example.target)) for example in part]
-                rows += [self._scores(self._judged(o), truth, wanted) for o, truth in zip(outputs, truths, strict=True)]
-        return {name: float(np.mean([row[name] for row in rows])) for name in wanted}
+        return validated(run, dataset, self.scale, lambda output, truth: self._score_crop(output, truth, wanted))
 
-    def test(self, run: Run, folder: Path, lr: Path | None = None) -> TestResult:
-        """PSNR and SSIM of every picture under the folder, by the protocol above, and the metrics of your own.
+    def test(self, run: Run, pictures: Pictures | Path) -> TestResult:
+        """PSNR and SSIM of every picture in the folder, by the protocol above, and the metrics of your own.
 
         The small pictures are made here, or are those of the folder `lr`. Unusable pictures are named in `skipped`.
         """
-        per_image: dict[str, dict[str, float]] = {}
-        skipped: list[Skipped] = []
-        paths = list_pictures(folder)
-        partners = None if lr is None else by_stem(lr)
-        for path in paths:
-            name = path.relative_to(folder).as_posix()
-            try:
-                high = read_8_bit(path)
-            except UserError as error:
-                skipped.append(Skipped(path, reason_of(error, path)))
-                continue
-            if min(high.shape[:2]) < self._least_side():
-                skipped.append(Skipped(path, self._too_small(high)))
-                continue
-            low = None if partners is None else read_partner(name, high, partners, self.scale)
-            per_image[name] = self._test_one(run, crop_to_multiple(high, self.scale), low)
-        if not per_image:
-            raise UserError(none_usable(f"the {len(paths)} pictures in {folder}", skipped))
-        names = (*METRICS, *self.metrics)
-        means = {name: float(np.mean([row[name] for row in per_image.values()])) for name in names}
-        return TestResult(means, len(per_image), per_image, tuple(skipped))
+        chosen = pictures if isinstance(pictures, Pictures) else Pictures(folder=pictures)
+        partner = in_folder(chosen.lr, self.scale) if chosen.lr else None
+
+        def score(name: str, path: Path, high: Pixels) -> dict[str, float]:
+            low = None if partner is None else read_partner(name, high, partner(name, path), self.scale)
+            return self._test_one(run, name, crop_to_multiple(high, self.scale), low)
+
+        return tested(chosen.paths(), chosen.folder, self._least_side(), score)
 
     def baseline(self, name: str) -> Run:
         """`bicubic`: enlarges each channel; what every network has to beat."""
@@ -260,7 +264,18 @@ class SuperResolution(BaseModel):
         progress: Callable[[int, int], None] | None = None,
     ) -> Picture:
         """The picture `scale` times larger, in the mode it came in; `enhance.py` says how."""
-        return enlarge_picture(run, picture, self.scale, self.colour, margin, tile, progress)
+        return joined(self.strips(run, picture, margin, tile, progress), picture.height * self.scale)
+
+    def strips(
+        self,
+        run: Run,
+        picture: Picture,
+        margin: int = MARGIN,
+        tile: int = TILE,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Picture]:
+        """The same from top to bottom, in strips."""
+        return strips(partial(enlarged_tile, run, self.scale, self.colour), picture, self.scale, margin, tile, progress)
 
     def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = MARGIN) -> Comparison:
         """The part of the picture where bicubic errs most, by bicubic, by the network, and as it is.
@@ -270,10 +285,10 @@ class SuperResolution(BaseModel):
         """
         whole = read_8_bit(path)
         if min(whole.shape[:2]) < self._least_side():
-            raise UserError(f"{path}: {self._too_small(whole)}")
+            raise UserError(f"{path}: {too_small(whole, self._least_side())}")
         middle = show.middle(whole, most=2048, multiple=self.scale)
         truth = middle.cut(whole)
-        low = shrink(truth, self.scale)
+        low = self._small(path.name, truth)
         before = enlarge(low, self.scale)
         after = self.enhance(run, Picture(low if low.ndim == 3 else low[..., None]), margin).pixels
         part = show.hardest_part(before, truth, height, width)
@@ -282,67 +297,61 @@ class SuperResolution(BaseModel):
             before_png=show.png(part.cut(before)),
             after_png=show.png(part.cut(after)),
             truth_png=show.png(part.cut(truth)),
-            before=self._test_one(self.baseline("bicubic"), truth),
-            after=self._test_one(run, truth),
+            before=self._test_one(self.baseline("bicubic"), path.name, truth),
+            after=self._test_one(run, path.name, truth),
             crop=(middle.left + part.left, middle.top + part.top, part.right - part.left, part.bottom - part.top),
+            before_label="bicubic",
         )
+
+    def _small(self, name: str, high: Pixels, seed: int = 0) -> Pixels:
+        """The small picture that judges a network, uint8 hw or hwc; the same for the same name and seed."""
+        if self.degradation == "bicubic":
+            return shrink(high, self.scale)
+        return taken_small(crop_to_multiple(high, self.scale), self.scale, self.camera, seeded("camera", seed, name))
 
     def _least_side(self) -> int:
         """The least side of a large picture that figures can be measured on."""
         return max(SMALLEST_SIDE * self.scale, SSIM_WINDOW + 2 * self.scale)
 
-    def _too_small(self, high: Pixels) -> str:
-        least = self._least_side()
-        return f"{high.shape[1]}x{high.shape[0]} pixels are too few: {least}x{least} are needed"
+    @property
+    def _figures(self) -> tuple[str, ...]:
+        """The names of all figures."""
+        return (*METRICS, *(RGB_METRICS if self.colour == "rgb" else ()), *self.metrics)
 
-    def _test_one(self, run: Run, high: Pixels, low: Pixels | None = None) -> dict[str, float]:
+    def _test_one(self, run: Run, name: str, high: Pixels, low: Pixels | None = None) -> dict[str, float]:
         """The figures of one uint8 picture, hw or hwc, its sides multiples of the scale."""
-        low, high = same_mode(shrink(high, self.scale) if low is None else low, high)
-        output = run_network(run, _unit(to_channels(low, self.colour))[None], self.scale)[0]
+        low, high = same_mode(self._small(name, high) if low is None else low, high)
+        output = run_network(run, (unit(to_channels(low, self.colour))[None],), self.scale)[0]
         if high.ndim == 3:
-            result, truth = self._judged(output), luma(high)
-        else:  # an RGB network's grey is the mean of its channels
-            result, truth = _to_255(output, rounded=self.colour == "rgb").mean(axis=0), high.astype(np.float64)
-        return self._scores(result, truth, (*METRICS, *self.metrics))
+            lumas = self._luma(output), luma(high)
+        else:  # a grey picture is its own luma; an RGB network's grey is the mean of its channels
+            lumas = to_255(output, rounded=self.colour == "rgb").mean(axis=0), high.astype(np.float64)
+        return self._scores(lumas, (_rounded(output), as_rgb(high)), self._figures)
 
-    def _scores(self, result: Pixels, truth: Pixels, names: tuple[str, ...]) -> dict[str, float]:
-        """The named figures of two lumas, hw of a 0..255 scale, without their borders."""
-        shaved = shave(result, self.scale), shave(truth, self.scale)
-        metrics = {**METRICS, **self.metrics}
-        scores: dict[str, float] = {}
-        for name in names:
-            metric = metrics[name]
-            if metric is None:
-                raise UserError(
-                    f"the metric {name!r} is a function of your own; pass it again, metrics={{{name!r}: f}}"
-                )
-            scores[name] = float(metric(*shaved))
-        return scores
+    def _score_crop(self, output: Pixels, truth: Pixels, names: tuple[str, ...]) -> dict[str, float]:
+        """The named figures of a validation crop, both cHW of 0..1."""
+        return self._scores((self._luma(output), self._luma(truth)), (_rounded(output), _rounded(truth)), names)
 
-    def _judged(self, values: Pixels) -> Pixels:
-        """The luma (of a 0..255 scale, float64, hw) of a network's output chw, by step 4 of the protocol."""
-        values = _to_255(values, rounded=self.colour == "rgb")
+    def _scores(
+        self, lumas: tuple[Pixels, Pixels], channels: tuple[Pixels, Pixels], names: tuple[str, ...]
+    ) -> dict[str, float]:
+        """The named figures of (result, truth), of a 0..255 scale, without their borders."""
+        metrics: dict[str, Metric | None] = {**METRICS, **RGB_METRICS, **self.metrics}
+        of_rgb = RGB_METRICS.keys() - self.metrics.keys()
+        return {
+            name: figure(metrics, name, *(shave(x, self.scale) for x in (channels if name in of_rgb else lumas)))
+            for name in names
+        }
+
+    def _luma(self, values: Pixels) -> Pixels:
+        """The luma (of a 0..255 scale, float64, hw) of cHW of 0..1, by step 4 of the protocol."""
+        values = to_255(values, rounded=self.colour == "rgb")
         return values[0] if self.colour == "luma" else luma(values.transpose(1, 2, 0))
 
 
-def _to_255(values: Pixels, rounded: bool) -> npt.NDArray[np.float64]:
-    """Values of 0..1, clipped, as 0..255."""
-    clipped = np.clip(values, 0.0, 1.0).astype(np.float64) * 255.0
-    return np.round(clipped) if rounded else clipped
-
-
-def _unit(values: Pixels) -> npt.NDArray[np.float32]:
-    """Values of 0..1 as float32; uint8 is divided by 255, floats are of 0..1 already."""
-    return values * np.float32(1 / 255) if values.dtype == np.uint8 else values
-
-
-def _turned(patch_chw: Pixels, turn: int) -> Pixels:
-    """One of the 8 ways to lay a square patch down: transposed for turn & 4, flipped for turn & 1 and turn & 2."""
-    if turn & 1:
-        patch_chw = patch_chw[:, ::-1]
-    if turn & 2:
-        patch_chw = patch_chw[:, :, ::-1]
-    return patch_chw.transpose(0, 2, 1) if turn & 4 else patch_chw
+def _rounded(values: Pixels) -> Pixels:
+    """cHW of 0..1 as HWc of 0..255, as a file of 8 bits would hold it."""
+    return to_255(values, rounded=True).transpose(1, 2, 0)
 
 
 def _bicubic(scale: int, inputs: tuple[Tensor, ...]) -> Tensor:

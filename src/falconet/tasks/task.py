@@ -12,44 +12,118 @@ Left out: torch is not imported here, nor by `import falconet.tasks`; methods th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from falconet.tasks.images import Picture, Skipped
+from falconet.errors import UserError
+from falconet.tasks.images import Picture, Skipped, list_pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from falconet.graph import Input
+    from falconet.graph import Input, NetSpec
 
     # A network to be judged: its inputs (bchw each) to its output (bchw). No gradients are asked for.
     Run = Callable[[tuple[Tensor, ...]], Tensor]
 else:
     Run = Callable
 
-__all__ = ["Comparison", "DataSettings", "Dataset", "Example", "Run", "Skipped", "Task", "TestResult"]
+__all__ = ["Classifier", "Comparison", "DataSettings", "Dataset", "Example", "Pictures", "Run", "Skipped", "Task", "TestResult"]
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a picture's name fits one of the patterns, as a whole, without its folders, or without its ending.
+
+    >>> matches("PolyU/Canon5D2_11_mean.JPG", ("Canon5D2*",)), matches("101085.jpg", ("101085",))
+    (True, True)
+    """
+    last = name.rpartition("/")[2]
+    tried = (name, last, last.rpartition(".")[0])
+    return any(fnmatchcase(one, pattern) for one in tried for pattern in patterns)
+
+
+class Pictures(BaseModel):
+    """A folder of test pictures, or some of it; a path alone stands for all of it.
+
+    `only` is a pattern of names, or several ("Canon5D2*"), or a .txt file with one name a line; `lr` and `noisy` are
+    folders with the small and the noisy partners, where they are not made here.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path
+    only: tuple[str, ...] = ()
+    lr: Path | None = None
+    noisy: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: object) -> object:
+        return {"folder": value} if isinstance(value, (str, Path)) else value
+
+    @field_validator("only", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    def paths(self) -> tuple[Path, ...]:
+        """The files, sorted. UserError when there are none, or a name of a .txt file or a pattern fits none."""
+        found = list_pictures(self.folder)
+        if not self.only:
+            return found
+        wanted = [pattern for one in self.only for pattern in _patterns(one)]
+        names = [path.relative_to(self.folder).as_posix() for path in found]
+        for pattern in wanted:
+            if not any(matches(name, (pattern,)) for name in names):
+                raise UserError(
+                    f"no picture in {self.folder} is named {pattern!r}; the first there is {names[0]}. "
+                    "Patterns may hold *, as in Canon*"
+                )
+        return tuple(path for path, name in zip(found, names, strict=True) if matches(name, tuple(wanted)))
+
+
+def _patterns(one: str) -> list[str]:
+    """The names in a .txt file, or the pattern itself."""
+    if not one.endswith(".txt"):
+        return [one]
+    try:
+        names = Path(one).read_text(encoding="utf-8").split("\n")
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+        raise UserError(f"a text file with one picture's name a line is needed; {one} is none") from None
+    found = [escape(name.strip()) for name in names if name.strip()]
+    if not found:
+        raise UserError(f"{one} holds no names; a text file with one picture's name a line is needed")
+    return found
 
 
 class DataSettings(BaseModel):
     """Where the pictures are, and which of them are kept for validation.
 
-    `train` is one folder or several; `lr` a folder with the low-resolution partners of the same names, when they exist;
-    `test` names folders that are read for the final table only; `validation` a number of training pictures (20) or a
-    share of them (0.1: at least 1, at most 20); `terms` the licence or terms of the pictures, for the model card.
+    `train` is one folder or several; `lr` and `noisy` are folders with the small or noisy partners of the same names,
+    when they exist; `leave_out` a pattern, or several, of pictures that are not trained with ("Canon5D2*"); `test`
+    names folders that are read for the final table only; `validation` is a number of training pictures (20), a share of
+    them (0.1: at least 1, at most 20), or a pattern of their names; `holdout`, for classifiers, as many more that are
+    judged for the final table only (and shares of any size); `terms` the licence or terms of the pictures, for
+    the model card.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: tuple[Path, ...]
     lr: Path | None = None
-    test: dict[str, Path] = {}
-    validation: int | float = Field(0.1, gt=0)
+    noisy: Path | None = None
+    leave_out: tuple[str, ...] = ()
+    test: dict[str, Pictures] = {}
+    validation: int | float | str = 0.1
+    holdout: int | float = Field(0, ge=0)
     terms: str = ""
 
     @field_validator("train", mode="before")
@@ -57,9 +131,18 @@ class DataSettings(BaseModel):
     def _one_or_several(cls, value: object) -> object:
         return (value,) if isinstance(value, (str, Path)) else value
 
+    @field_validator("leave_out", mode="before")
+    @classmethod
+    def _one_or_several_patterns(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
     @field_validator("validation")
     @classmethod
-    def _count_or_share(cls, value: int | float) -> int | float:
+    def _count_or_share(cls, value: int | float | str) -> int | float | str:
+        if isinstance(value, str):
+            return value
+        if value <= 0:
+            raise ValueError(f"must be above 0: a number of pictures, or a share of them; got {value}")
         if isinstance(value, float) and value >= 1 and value != int(value):
             raise ValueError(f"must be a whole number of pictures, or a share of them below 1; got {value}")
         return int(value) if value >= 1 else value
@@ -67,7 +150,10 @@ class DataSettings(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One picture, decoded: the network's inputs and the output wanted, each c x h x w, float32 0..1 or uint8."""
+    """One picture, decoded: the network's inputs and the output wanted, each c x h x w, float32 0..1 or uint8.
+
+    A training picture may hold its target in place of an input that is made anew for every step.
+    """
 
     name: str
     path: Path
@@ -80,7 +166,8 @@ class Dataset:
     """All pictures of a run, decoded once: `train` whole ones, `validation` fixed crops, `skipped` what was left out.
 
     `ends` is the running sum of the number of places at which a patch can be cut from each training picture, so that a
-    random place is one random number.
+    random place is one random number. `holdout` are pictures that are judged once, when everything has been chosen;
+    `arrays` is what a task keeps beside, such as all training pictures as one array.
     """
 
     train: tuple[Example, ...]
@@ -88,6 +175,8 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     ends: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     notes: tuple[str, ...] = ()
+    holdout: tuple[Example, ...] = ()
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
     def train_names(self) -> tuple[str, ...]:
@@ -102,7 +191,10 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """The figures of a test folder: means over its pictures, and each picture's own."""
+    """The figures of a test folder: means over its pictures, and each picture's own.
+
+    `confusion[i][j]` counts the pictures of class i that were called j; only classifiers have it.
+    """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
@@ -110,11 +202,12 @@ class TestResult:
     num_images: int
     per_image: Mapping[str, Mapping[str, float]]
     skipped: tuple[Skipped, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One picture to show: bicubic (or what else came before), the network's, and the truth, as PNG files of one size.
+    """One picture to show: what came before (bicubic, noisy), the network's, and the truth, as PNG files of one size.
 
     `crop` is the part shown, (left, top, width, height) of the whole picture; `before` and `after` are figures of the
     whole picture by the task's protocol.
@@ -145,6 +238,18 @@ class Task(Protocol):
     def protocol(self) -> str:
         """How the figures are measured, in words, for reports and model cards."""
 
+    @property
+    def use(self) -> str:
+        """What its networks are for, and what they are not, in words, for model cards."""
+
+    @property
+    def suffix(self) -> str:
+        """What is added to the name of an enhanced picture, such as "-x2"."""
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """Names that `baseline` knows; the first is what comes before a network: every run is compared with it."""
+
     def inputs(self) -> tuple[Input, ...]:
         """Names and channels of the network's inputs."""
 
@@ -165,8 +270,8 @@ class Task(Protocol):
     def validate(self, run: Run, dataset: Dataset) -> dict[str, float]:
         """Mean figures on the fixed validation crops; holds the key `quality`."""
 
-    def test(self, run: Run, folder: Path, lr: Path | None = None) -> TestResult:
-        """Figures on a folder of whole pictures, by the published protocol; `lr`: their small partners, when given."""
+    def test(self, run: Run, pictures: Pictures | Path) -> TestResult:
+        """Figures on a folder of whole pictures, by the published protocol."""
 
     def baseline(self, name: str) -> Run:
         """What has to be beaten, as if it were a network. UserError for an unknown name."""
@@ -176,10 +281,51 @@ class Task(Protocol):
         run: Run,
         picture: Picture,
         margin: int = 32,
-        tile: int = 256,
+        tile: int = 240,
         progress: Callable[[int, int], None] | None = None,
     ) -> Picture:
         """A whole picture of any mode, made better; in the mode it came in. `margin`: the network's reach in pixels."""
 
+    def strips(
+        self,
+        run: Run,
+        picture: Picture,
+        margin: int = 32,
+        tile: int = 240,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[Picture]:
+        """The same from top to bottom in strips, so that a result too large for memory can be written as it comes."""
+
     def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = 32) -> Comparison:
         """The picture before and after, and the truth: the part of it that is hardest, for reports."""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What a task has besides when its networks give values for classes, and no picture.
+
+    Its pictures are all of one `size`; `classes` are the names of the outputs, found from the data by `knowing`.
+    """
+
+    @property
+    def size(self) -> int:
+        """Height and width of what goes in."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the outputs; empty when they are not known yet."""
+
+    def knowing(self, data: DataSettings) -> Self:
+        """The task with the classes that the training pictures have. UserError when the pictures cannot be listed."""
+
+    def prepare(self, spec: NetSpec) -> NetSpec:
+        """A network of a space or of the zoo behind what the task does to its input; itself when that is there."""
+
+    def plain_batch(self, dataset: Dataset, index: int, size: int) -> tuple[Tensor, ...]:
+        """Unchanged training pictures, the `index`-th lot of `size`, always the same."""
+
+    def as_target(self, output: Tensor) -> Tensor:
+        """A network's output as a target for another."""
+
+    def held_out(self, run: Run, dataset: Dataset) -> TestResult | None:
+        """Figures of the held-out pictures; None when there are none."""

@@ -1,0 +1,48 @@
+"""Training patches: where they are cut, and how they are laid down. A function of the chance given, and nothing else.
+
+Shapes: c = channels; p = side of a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from falconet.tasks.task import Dataset, Example
+
+Pixels = npt.NDArray[Any]
+
+
+def places(
+    dataset: Dataset, rng: np.random.Generator, size: int, patch: int
+) -> Iterator[tuple[Example, int, int, int]]:
+    """(training example, row, column, turn) of `size` patches of its inputs; every place is equally likely."""
+    numbers = rng.integers(dataset.ends[-1], size=size)
+    which = np.searchsorted(dataset.ends, numbers, side="right").tolist()
+    turns = rng.integers(8, size=size).tolist()
+    for example, number, turn in zip(which, numbers.tolist(), turns, strict=True):
+        chosen = dataset.train[example]
+        row, column = divmod(int(dataset.ends[example]) - 1 - number, chosen.inputs[0].shape[2] - patch + 1)
+        yield chosen, row, column, turn
+
+
+def cut(pixels: Pixels, row: int, column: int, side: int, turn: int) -> Pixels:
+    """A patch of chw pixels, turned: c x p x p."""
+    return turned(pixels[:, row : row + side, column : column + side], turn)
+
+
+def turned(patch_chw: Pixels, turn: int) -> Pixels:
+    """One of the 8 ways to lay a square patch down: transposed for turn & 4, flipped for turn & 1 and turn & 2."""
+    if turn & 1:
+        patch_chw = patch_chw[:, ::-1]
+    if turn & 2:
+        patch_chw = patch_chw[:, :, ::-1]
+    return patch_chw.transpose(0, 2, 1) if turn & 4 else patch_chw
+
+
+def unit(values: Pixels) -> Pixels:
+    """Values of 0..1 as float32; uint8 is divided by 255, floats are of 0..1 already."""
+    return values * np.float32(1 / 255) if values.dtype == np.uint8 else values
