@@ -48,6 +48,7 @@ from falconet.graph import (
     Mean,
     Multiply,
     NetSpec,
+    Normalize,
     Op,
     PadChannels,
     PixelShuffle,
@@ -128,7 +129,12 @@ def _linear(g: Graph, layer: Layer, op: Linear) -> None:
 
 
 def _batch_norm(g: Graph, layer: Layer, op: BatchNorm) -> None:
-    names = [g.weight(layer, name) for name in ("weight", "bias", "running_mean", "running_var")]
+    if op.affine:
+        names = [g.weight(layer, "weight"), g.weight(layer, "bias")]
+    else:
+        ones = np.ones(g.channels[layer.name], np.float32)
+        names = [g.constant(f"{layer.name}.ones", ones, layer), g.constant(f"{layer.name}.zeros", 0 * ones, layer)]
+    names += [g.weight(layer, "running_mean"), g.weight(layer, "running_var")]
     g.node("BatchNormalization", layer, [layer.inputs[0], *names], epsilon=op.epsilon)
 
 
@@ -171,6 +177,16 @@ def _clip(g: Graph, layer: Layer, op: Clip) -> None:
 
 def _nothing(g: Graph, layer: Layer, op: Identity | Dropout) -> None:
     g.node("Identity", layer, layer.inputs)
+
+
+def _normalize(g: Graph, layer: Layer, op: Normalize) -> None:
+    scaled = f"{layer.name}.scaled"
+    gains, shifts = (
+        g.constant(f"{layer.name}.{name}", np.array(values, np.float32)[:, None, None], layer)
+        for name, values in (("gains", op.gains), ("shifts", op.shifts))
+    )
+    g.step("Mul", [layer.inputs[0], gains], scaled)
+    g.node("Add", layer, [scaled, shifts])
 
 
 def _scale(g: Graph, layer: Layer, op: Scale) -> None:
@@ -339,6 +355,7 @@ EMITTERS: dict[type[Op], Callable[[Graph, Layer, Any], None]] = {
     Clip: _clip,
     Identity: _nothing,
     Dropout: _nothing,
+    Normalize: _normalize,
     Scale: _scale,
     Add: _add,
     Subtract: _subtract,

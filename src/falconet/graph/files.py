@@ -107,9 +107,12 @@ def _field_types(kind: str) -> dict[str, str]:
 
 
 def _checked(place: str, value: object, hint: str) -> object:
-    """`value` as the field's type wants it: whole numbers stay whole, lists become tuples of words."""
+    """`value` as the field's type wants it: whole numbers stay whole, lists become tuples of words or of numbers."""
     if "tuple" in hint:
-        return tuple(word(one, place) for one in listed(value, place))
+        inner = "float" if "float" in hint else "word"
+        return tuple(_checked(place, one, inner) for one in listed(value, place))
+    if hint == "word":
+        return word(value, place)
     if "Literal" in hint:
         if not isinstance(value, str) or repr(value) not in hint:
             raise ValueError(f"{place} must be one of {hint}, got {value!r:.60}")

@@ -71,7 +71,24 @@ class FoldNorm:
         weights[f"{slot}.bias"] = shift * gain + weights[f"{norm}.bias"]
 
 
-Action: TypeAlias = Merge | FoldNorm
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The layer `name` becomes a depthwise 1x1 convolution with these numbers as weights."""
+
+    name: str
+    gains: tuple[float, ...]
+    shifts: tuple[float, ...]
+
+    def apply(self, weights: dict[str, Tensor]) -> None:
+        """Add its kernel and bias to `weights`."""
+        import torch
+
+        like = next((one for one in weights.values()), torch.zeros(1))
+        gains, shifts = (torch.tensor(v, dtype=like.dtype, device=like.device) for v in (self.gains, self.shifts))
+        weights[f"{self.name}.weight"], weights[f"{self.name}.bias"] = gains[:, None, None, None], shifts
+
+
+Action: TypeAlias = Merge | FoldNorm | Fixed
 
 
 def chain_kernel(weights: Mapping[str, Tensor], steps: Steps) -> tuple[Tensor, list[Tensor]]:

@@ -20,8 +20,19 @@ from dataclasses import dataclass, replace
 from operator import is_ as _is
 from typing import TYPE_CHECKING, TypeAlias
 
-from falconet.graph.kernels import Action, FoldNorm, Merge
-from falconet.graph.ops import Add, BatchNorm, Conv, DepthwiseConv, Dropout, EdgeConv, Identity, Linear, TransposedConv
+from falconet.graph.kernels import Action, Fixed, FoldNorm, Merge
+from falconet.graph.ops import (
+    Add,
+    BatchNorm,
+    Conv,
+    DepthwiseConv,
+    Dropout,
+    EdgeConv,
+    Identity,
+    Linear,
+    Normalize,
+    TransposedConv,
+)
 from falconet.graph.ops.base import same_pad
 from falconet.graph.shape import plain, total
 from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts, remembered
@@ -49,7 +60,7 @@ def merged(spec: NetSpec) -> NetSpec:
 
 
 def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weights]:
-    """The flat network that ships and its weights: everything `merged` does, and batch norm folded.
+    """The flat network that ships and its weights: everything `merged` does, batch norm folded, constants written out.
 
     Equal to the network in evaluation mode (up to rounding); differentiable in `weights`.
     """
@@ -71,6 +82,7 @@ def _deployment(spec: NetSpec) -> tuple[NetSpec, tuple[Action, ...], tuple[str, 
     graph = _Graph(_lean(flatten(spec)))
     graph.merge()
     graph.fold_batch_norm()
+    graph.write_fixed()
     small = graph.spec()
     keys = tuple(f"{name}.{weight}" for name, slot in store_of(small).slots.items() for weight in slot.weights)
     return small, tuple(graph.actions), keys
@@ -205,6 +217,13 @@ class _Graph:
             self.actions.append(FoldNorm(before, layer, layer.op.epsilon))
             self.layers[before.name] = replace(before, op=replace(before.op, bias=True))
             self._alias(name, before.name)
+
+    def write_fixed(self) -> None:
+        """Write each normalization of the input as a depthwise 1x1 convolution."""
+        for name, layer in self.layers.items():
+            if isinstance(layer.op, Normalize):
+                self.actions.append(Fixed(name, layer.op.gains, layer.op.shifts))
+                self.layers[name] = replace(layer, op=DepthwiseConv(1))
 
     def _alias(self, name: str, target: str) -> None:
         """Drop layer `name`; whoever read it reads `target`."""

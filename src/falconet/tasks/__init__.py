@@ -2,6 +2,7 @@
 
 from falconet.tasks.camera import Camera
 from falconet.tasks.classification import Classification
+from falconet.tasks.classification import Classification
 from falconet.tasks.denoising import Denoising
 from falconet.tasks.images import Picture, Skipped, list_pictures, read_picture, write_picture
 from falconet.tasks.super_resolution import SuperResolution
@@ -10,6 +11,8 @@ from falconet.tasks.task import Classifier, Comparison, Dataset, DataSettings, E
 __all__ = [
     "TASKS",
     "Camera",
+    "Classification",
+    "Classifier",
     "Classification",
     "Classifier",
     "Comparison",

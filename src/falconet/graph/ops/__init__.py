@@ -3,6 +3,7 @@
 from falconet.graph.ops.base import Op
 from falconet.graph.ops.classic import LocalResponseNorm, Mean, PadChannels
 from falconet.graph.ops.convs import EDGE_KERNELS, Conv, DepthwiseConv, EdgeConv, Linear, TransposedConv
+from falconet.graph.ops.fixed import Normalize
 from falconet.graph.ops.layout import (
     AvgPool,
     Concat,
@@ -54,6 +55,7 @@ OPS: dict[str, type[Op]] = {
     "Clip": Clip,
     "Identity": Identity,
     "Dropout": Dropout,
+    "Normalize": Normalize,
     "Scale": Scale,
     "Add": Add,
     "Subtract": Subtract,
@@ -103,6 +105,7 @@ __all__ = [
     "MaxPool",
     "Mean",
     "Multiply",
+    "Normalize",
     "Op",
     "PReLU",
     "PadChannels",
