@@ -12,6 +12,7 @@ Left out on purpose: locks. A file and a log have one writer at a time.
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,12 +22,18 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 
     A kill may leave `.NAME.<hex>.partial` beside the file; it may be deleted. Raises OSError as `open` does.
     """
+    write_pieces(path, [data])
+
+
+def write_pieces(path: Path | str, pieces: Iterable[bytes]) -> None:
+    """Write a file that is made piece by piece, whole or not at all, as `write_bytes` does."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
         with partial.open("xb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -18,6 +18,13 @@ InputShape = Annotated[
 Photos = Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Pictures to enhance.")]
 Model = Annotated[str | None, typer.Option("--model", help="A trained model's name or folder; a default one ships.")]
 OutFolder = Annotated[Path | None, typer.Option("--out", help="The folder to write to; beside each photo by default.")]
+Sigma = Annotated[
+    str | None, typer.Option("--sigma", help="Noise level of a 0..255 scale: 25, or a range: 0,50 (denoising).")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Another setting of the task; may be given again."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -44,47 +51,96 @@ def inspect(target: Target, input_shape: InputShape = None, as_json: AsJson = Fa
 
 
 def evaluate(
-    target: Annotated[str, typer.Argument(help="A trained model's name or folder, an .onnx file, or bicubic.")],
+    target: Annotated[
+        str, typer.Argument(help="A trained model's name or folder, an .onnx file, or bicubic, noisy, nlm.")
+    ],
     data: Annotated[Path, typer.Option("--data", help="A folder of pictures, whole and undamaged: the truth.")],
-    task: Annotated[str, typer.Option("--task", help="The task, when TARGET does not know it.")] = "super_resolution",
+    task: Annotated[str | None, typer.Option("--task", help="The task, when TARGET does not know it.")] = None,
     scale: Annotated[int | None, typer.Option("--scale", help="The scale, when TARGET does not know it.")] = None,
+    sigma: Sigma = None,
+    colour: Annotated[str | None, typer.Option("--colour", help="luma, grey or rgb.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A pattern of names, or a .txt file of them; may be given again.")
+    ] = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a network on a folder of pictures, by the published protocol."""
     from falconet.cli.targets import judged
+    from falconet.tasks import Pictures
 
-    run, settings = judged(target, task, scale)
-    result = settings.test(run, data)
+    given = {"scale": scale, "sigma": _level(sigma), "colour": colour, **_settings(settings)}
+    run, known = judged(target, task, {name: value for name, value in given.items() if value is not None})
+    result = known.test(run, Pictures(folder=data, only=tuple(only or ())))
     for left_out in result.skipped:
         remark(f"left out {left_out.path}: {left_out.reason}")
     figures = {**result.metrics, "num_images": result.num_images}
     if as_json:
         print_json(figures)
     else:
-        remark(settings.protocol)
+        remark(known.protocol)
         print_rows([{name: round(value, 4) for name, value in figures.items()}])
 
 
-def enhance(photos: Photos, model: Model = None, out: OutFolder = None) -> None:
+def enhance(
+    photos: Photos,
+    model: Model = None,
+    task: Annotated[
+        str, typer.Option("--task", help="What to do, when no model is named: super_resolution or denoising.")
+    ] = "super_resolution",
+    sigma: Sigma = None,
+    out: OutFolder = None,
+) -> None:
     """Enhance photos with a trained model. Nothing is ever overwritten: a taken name gets -2, -3 and so on."""
-    from falconet.deploy import DEFAULT_MODEL, load_model
+    from falconet.deploy import default_model, load_model
     from falconet.run.progress import shown
-    from falconet.tasks.images import read_picture, write_picture
+    from falconet.tasks.images import read_picture, write_strips
 
-    trained = load_model(model or DEFAULT_MODEL)
-    suffix = f"-x{scale}" if (scale := getattr(trained.task, "scale", None)) else f"-{trained.name}"
-    failures: list[str] = []
+    trained = load_model(model or default_model(task))
+    if sigma is not None:
+        if not getattr(trained.task, "noise_map", False):
+            raise UserError(f"{trained.name} is not told how strong the noise is; leave out --sigma")
+        trained = trained.judged_as(sigma=_level(sigma))
+    made_for, failures = trained.task, list[str]()
+    if not hasattr(made_for, "strips"):
+        raise UserError(f"{trained.name} was made for {made_for.name}, which makes no picture; use another --model")
     with shown() as progress:
         for photo in photos:
             try:
                 picture = read_picture(photo)
                 for note in picture.notes:
                     progress.say(f"{photo}: {note}")
+                path = (out or photo.parent) / f"{photo.stem}{made_for.suffix}{photo.suffix}"
                 with progress.task(photo.name, total=100) as percent:
-                    better = trained.enhance(picture, lambda done, tiles: percent(100 * done // tiles))
+                    strips = trained.strips(picture, lambda done, tiles: percent(100 * done // tiles))
+                    written = write_strips(strips, picture.height * getattr(made_for, "scale", 1), path)
             except UserError as error:
                 failures.append(str(error))
                 continue
-            print(write_picture(better, (out or photo.parent) / f"{photo.stem}{suffix}{photo.suffix}"))
+            print(written)
     if failures:
         raise UserError("\n".join(failures))
+
+
+def _level(sigma: str | None) -> float | tuple[float, ...] | None:
+    """A noise level, or a range: "25", "0,50"."""
+    if sigma is None:
+        return None
+    try:
+        levels = tuple(float(part) for part in sigma.split(","))
+    except ValueError:
+        levels = ()
+    if len(levels) not in (1, 2):
+        raise UserError(f"--sigma takes a noise level of a 0..255 scale, such as 25, or a range, 0,50; got {sigma!r}")
+    return levels[0] if len(levels) == 1 else levels
+
+
+def _settings(given: list[str] | None) -> dict[str, object]:
+    """KEY=VALUE pairs as settings of a task."""
+    from falconet.run.reading import split_override, with_override
+
+    tree: dict[str, object] = {}
+    for one in given or ():
+        parts, value = split_override(one)
+        tree = with_override(tree, parts, value)
+    return tree

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from falconet.tasks import Run, Task
 
 DEFAULT_OUTPUT = (1280, 720)
+DEFAULT_TASK = "super_resolution"
 
 
 @dataclass(frozen=True)
@@ -87,45 +89,52 @@ def _from_file(path: Path) -> Found:
         raise UserError(f"{path}: {error}") from None
 
 
-def judged(target: str, task_name: str, scale: int | None) -> tuple[Run, Task]:
-    """What TARGET computes, and the task that judges it: a model knows its own, the rest is told."""
-    from falconet.deploy import shipped_models
+def judged(target: str, task_name: str | None, settings: Mapping[str, object]) -> tuple[Run, Task]:
+    """What TARGET computes, and the task that judges it, with the settings that a command gives.
 
-    if target == "bicubic":
-        task = _task(task_name, scale)
-        return task.baseline(target), task
-    if target.endswith(".onnx"):
-        return _onnx_file(Path(target), task_name, scale)
+    A model knows its task; a baseline (bicubic, noisy, nlm) belongs to one; all else is super-resolution unless told.
+    """
+    from falconet.deploy import load_model, shipped_models
+    from falconet.tasks import TASKS
+
     if Path(target).is_dir() or target in shipped_models():
-        from falconet.deploy import load_model
-
-        model = load_model(target)
-        if scale is not None and getattr(model.task, "scale", scale) != scale:
-            raise UserError(f"{target} was made for scale {getattr(model.task, 'scale', None)}, not {scale}")
+        model = load_model(target).judged_as(**settings)
+        if task_name is not None and task_name != model.task.name:
+            raise UserError(f"{target} was made for {model.task.name}, not {task_name}; leave out --task")
         return model.run, model.task
+    if target.endswith(".onnx"):
+        return _onnx_file(Path(target), task_name or DEFAULT_TASK, settings)
+    known = {baseline: name for name in TASKS for baseline in getattr(TASKS[name](), "baselines", ())}
+    if target in known:
+        task = _task(task_name or known[target], settings)
+        return task.baseline(target), task
     shipped = ", ".join(shipped_models())
     raise UserError(
-        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx file, or bicubic"
+        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx file, or {', '.join(known)}"
         + (f", or a model that ships: {shipped}" if shipped else "")
     )
 
 
-def _task(name: str, scale: int | None, colour: str | None = None) -> Task:
+def _task(name: str, settings: Mapping[str, object]) -> Task:
     """The task of that name, with the settings that a command gives."""
     from falconet.run.reading import Problems
     from falconet.tasks import TASKS
 
     problems = Problems("the command")
-    settings = {"name": name, "scale": scale, "colour": colour}
-    task = problems.choose(TASKS, {key: value for key, value in settings.items() if value is not None}, "--task")
+    task = problems.choose(TASKS, {"name": name, **settings}, "task")
     problems.stop()
     assert task is not None
     return task
 
 
-def _onnx_file(path: Path, task_name: str, scale: int | None) -> tuple[Run, Task]:
-    """An ONNX file run by ONNX Runtime with one thread; its input's channels say whether it is for luma or RGB."""
+def _onnx_file(path: Path, task_name: str, settings: Mapping[str, object]) -> tuple[Run, Task]:
+    """An ONNX file run by ONNX Runtime with one thread; its inputs say whether it is for one channel or RGB."""
     from falconet.deploy import run_onnx
+    from falconet.tasks import TASKS
 
     run = run_onnx(path)
-    return run, _task(task_name, scale, {1: "luma", 3: "rgb"}.get(run.inputs[0].channels))
+    one = "grey" if task_name == "denoising" else "luma"
+    found: dict[str, object] = {"colour": "rgb" if run.inputs[0].channels == 3 else one}
+    if len(run.inputs) == 2 and "noise_map" in getattr(TASKS.get(task_name), "model_fields", {}):
+        found["noise_map"] = True
+    return run, _task(task_name, {**found, **settings})

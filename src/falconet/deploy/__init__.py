@@ -5,7 +5,7 @@ Not here, so that importing this stays quick: `falconet.deploy.onnx.to_onnx` (on
 
 from falconet.deploy.facts import Facts, Training
 from falconet.deploy.folder import write_model
-from falconet.deploy.model import DEFAULT_MODEL, Model, load_model, read_model, shipped_models
+from falconet.deploy.model import DEFAULT_MODEL, Model, default_model, load_model, read_model, shipped_models
 from falconet.deploy.parity import ExportRefused, Parity, check_parity
 from falconet.deploy.runtime import OnnxRun, run_onnx
 from falconet.deploy.target import Target
@@ -22,6 +22,7 @@ __all__ = [
     "Target",
     "Training",
     "check_parity",
+    "default_model",
     "load_model",
     "read_model",
     "run_onnx",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from falconet.deploy.facts import Facts, Training
 from falconet.graph import spec_from_json
 from falconet.graph.spec import NetSpec
+from falconet.tasks import TASKS
 
 
 def card(facts: Facts) -> str:
@@ -28,15 +31,17 @@ def card(facts: Facts) -> str:
 def summary(facts: Facts) -> str:
     """One line: "super_resolution x2, luma, 2.41 GMACs, Set5 37.12 dB"."""
     words = [str(facts.task.get("name", "network"))]
-    if "scale" in facts.task:
+    if facts.task.get("scale", 1) != 1:
         words[0] += f" x{facts.task['scale']}"
     if "colour" in facts.task:
         words.append(str(facts.task["colour"]))
     if "macs" in facts.costs:
         words.append(_count(facts.costs["macs"]) + "MACs")
     for name, figures in facts.metrics.items():
-        if "psnr_y" in figures:
-            words.append(f"{name} {figures['psnr_y']:.2f} dB")
+        found = next((figures[key] for key in (str(facts.task.get("quality")), "psnr_y") if key in figures), None)
+        if found is not None:
+            unit = " dB" if str(facts.task.get("quality", "psnr_y")).startswith("psnr") else ""
+            words.append(f"{name} {found:.2f}{unit}")
             break
     return ", ".join(words)
 
@@ -113,19 +118,21 @@ def _training(training: Training) -> str:
 
 
 def _use(facts: Facts) -> str:
-    if facts.task.get("name") != "super_resolution":
-        return "For pictures like those it was trained on. Check it on your own before you rely on it."
-    return (
-        "For enlarging photographs that were made smaller, or taken small: cleanly, without much compression or noise. "
-        "It was trained on pictures shrunk by antialiased bicubic; on noisy, blurred or strongly compressed ones it "
-        "enlarges the damage too. It makes plausible detail, not evidence: do not read licence plates, faces or "
-        "medical findings from its output. Text, drawings and other kinds of pictures were not measured."
-    )
+    """What the task says its networks are for."""
+    name = facts.task.get("name")
+    try:
+        task = TASKS[name].model_validate(facts.task) if isinstance(name, str) and name in TASKS else None
+    except ValidationError:  # settings of another version
+        task = None
+    found = getattr(task, "use", "")
+    return found or "For pictures like those it was trained on. Check it on your own before you rely on it."
 
 
 def _how(facts: Facts) -> str:
     name = facts.name
-    arguments = "photo.png large.png" if "colour" in facts.task else "input.npy result.npy"
+    arguments = "input.npy result.npy"
+    if "colour" in facts.task:
+        arguments = f"photo.png result.png{' 25' if facts.task.get('noise_map') else ''}"
     return (
         f"    python run.py {arguments}          # needs numpy, onnxruntime and pillow alone\n"
         f"    falconet enhance photo.png --model {name}    # or this folder; tiles, transparency, 16 bits\n\n"

@@ -6,8 +6,8 @@ their bounds. What a folder holds is described in folder.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,6 +35,7 @@ WEIGHTS = "weights.safetensors"
 MOST_WEIGHT_BYTES = 2 * 1024**3
 SHIPPED = Path(__file__).resolve().parent.parent / "models"
 DEFAULT_MODEL = "sr-x2"
+BUILT_BY = frozenset({"name", "scale", "colour", "noise_map"})  # settings of a task that decide what its networks are
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +87,25 @@ class Model:
         """The picture made better, by tiles that overlap by the network's reach."""
         return self.task.enhance(self.run, picture, margin=reach(self.spec), progress=progress)
 
+    def strips(self, picture: Picture, progress: Callable[[int, int], None] | None = None) -> Iterator[Picture]:
+        """The same from top to bottom in strips, for pictures too large to be held twice."""
+        return self.task.strips(self.run, picture, margin=reach(self.spec), progress=progress)
+
+    def judged_as(self, **settings: object) -> Model:
+        """The model with some settings of its task changed, such as the noise level: `judged_as(sigma=15)`.
+
+        UserError when a setting does not exist, or a value does not suit; settings that the network was built by
+        (scale, colour, noise_map) cannot change.
+        """
+        known = self.facts.task
+        for name, value in settings.items():
+            if name not in known or (name in BUILT_BY and value != known[name]):
+                why = f"was made for {name} {known[name]}, not {value}" if name in known else f"has no setting {name}"
+                raise UserError(f"{self.name} ({known.get('name')}) {why}")
+        changed = replace(self, facts=self.facts.model_copy(update={"task": {**known, **settings}}))
+        assert changed.task  # the new settings are checked now
+        return changed
+
 
 def read_model(folder: Path) -> Model:
     """The model in `folder`. UserError says which file is missing, damaged, too large or does not fit."""
@@ -113,6 +133,15 @@ def load_model(name: Path | str) -> Model:
 def shipped_models() -> dict[str, str]:
     """Name -> one line about each model that ships with Falconet."""
     return {path.parent.name: summary(read_facts(path.parent)) for path in sorted(SHIPPED.glob(f"*/{FILE}"))}
+
+
+def default_model(task: str) -> str:
+    """The name of the model that a task is done with unless another is named. UserError when none ships."""
+    shipped = {path.parent.name: read_facts(path.parent).task.get("name") for path in sorted(SHIPPED.glob(f"*/{FILE}"))}
+    found = [name for name, made_for in shipped.items() if made_for == task]
+    if not found:
+        raise UserError(f"no model for {task} ships with this Falconet: give a model folder, --model FOLDER")
+    return DEFAULT_MODEL if DEFAULT_MODEL in found else found[0]
 
 
 def _shapes(spec: NetSpec) -> dict[str, tuple[int, ...]]:

@@ -47,6 +47,23 @@ result = result.mean(axis=2) if picture.mode in ("1", "L", "LA") else result
 Image.fromarray((result.clip(0, 1) * 255 + 0.5).astype(np.uint8)).save(sys.argv[2])
 """
 
+_SAME_SIZE = """
+picture = ImageOps.exif_transpose(Image.open(sys.argv[1]))
+picture = picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
+values = np.atleast_3d(np.asarray(picture, dtype=np.float32) / 255)
+x = values.transpose(2, 0, 1)LAID
+feeds = {network.get_inputs()[0].name: x}
+MAPresult = network.run(None, feeds)[0]BACK
+result = result.mean(axis=2, keepdims=True) if result.shape[2] > values.shape[2] else result
+Image.fromarray((result.clip(0, 1) * 255 + 0.5).astype(np.uint8).squeeze()).save(sys.argv[2])
+"""
+# What differs: grey networks take each channel by itself.
+_LAID = {"grey": "[:, None]", "rgb": "[None].repeat(4 - values.shape[2], axis=1)[:, :3]"}
+_BACK = {"grey": "[:, 0].transpose(1, 2, 0)", "rgb": "[0].transpose(1, 2, 0)"}
+_MAP = """level = float(sys.argv[3]) / 255  # standard deviation of the noise
+feeds[network.get_inputs()[1].name] = np.full_like(x[:, :1], level)
+"""
+
 _ARRAYS = '''"""TITLE: python run.py INPUT.npy ... RESULT.npy   (pip install numpy onnxruntime)"""
 import sys
 from pathlib import Path
@@ -70,8 +87,14 @@ def run_script(name: str, settings: Mapping[str, object]) -> str:
     Tasks with a `colour` take a picture and give one, `scale` times as large; others take and give arrays (.npy).
     """
     colour, scale = settings.get("colour"), settings.get("scale", 1)
+    head = _HEAD.replace("TITLE", name)
+    if colour in _LAID and scale == 1:
+        if settings.get("noise_map"):
+            head = head.replace("PICTURE RESULT", "PICTURE RESULT SIGMA").replace("!= 3", "!= 4")
+        text = _SAME_SIZE.replace("LAID", _LAID[str(colour)]).replace("BACK", _BACK[str(colour)])
+        return head + text.replace("MAP", _MAP if settings.get("noise_map") else "")
     if colour == "luma":
-        return _HEAD.replace("TITLE", name) + _LUMA.replace("SCALE", str(scale))
+        return head + _LUMA.replace("SCALE", str(scale))
     if colour == "rgb":
-        return _HEAD.replace("TITLE", name) + _RGB
+        return head + _RGB
     return _ARRAYS.replace("TITLE", name)

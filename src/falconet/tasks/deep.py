@@ -1,4 +1,5 @@
-"""16-bit colour, which Pillow can neither hold nor write: decoded in two readings of the same file, written by hand.
+"""16-bit colour, which Pillow can neither hold nor write: decoded in two readings of the same file, written by hand;
+and PNG files of any depth written row by row, for pictures too large to be held.
 
 Pillow unpacks a 16-bit colour file into 8 bits a value, keeping the high byte of each. Which byte it takes for the
 high one is a setting of its decoder ("RGB;16B" for big-endian files). Read a second time with the other setting it
@@ -11,6 +12,7 @@ Shapes: h, w = height, width; c = channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGB
 import struct
 import sys
 import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -64,26 +66,41 @@ def _with_mode(args: Any, mode: str) -> Any:
 
 
 def encode_png(pixels: Pixels, icc: bytes | None = None) -> bytes:
-    """A PNG file of these uint16 pixels, hwc with c 1 to 4; `icc` is a colour profile to carry along.
+    """A PNG file of these uint16 pixels, hwc with c 1 to 4; `icc` is a colour profile to carry along."""
+    assert pixels.dtype == np.uint16 and pixels.ndim == 3
+    height = pixels.shape[0]
+    return b"".join(png_pieces([pixels], height, icc))
+
+
+def png_pieces(strips: Iterable[Pixels], height: int, icc: bytes | None = None) -> Iterator[bytes]:
+    """A PNG file of `height` rows in pieces, made as the strips come: uint8 or uint16, hwc with c 1 to 4.
 
     Every row holds differences to the pixel on its left (filter type 1 of the PNG specification, section 9).
     """
-    assert pixels.dtype == np.uint16 and pixels.ndim == 3
-    height, width, channels = pixels.shape
-    header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
-    profile = b"ICC profile\0\0" + zlib.compress(icc) if icc else b""
-    packer = zlib.compressobj(4)
-    data = bytearray()
-    for start in range(0, height, _ROWS_AT_ONCE):
-        rows = pixels[start : start + _ROWS_AT_ONCE].astype(">u2")
-        values = rows.view(np.uint8).reshape(len(rows), width, 2 * channels)
-        filtered = np.ones((len(rows), 1 + width * 2 * channels), dtype=np.uint8)
-        filtered[:, 1:] = np.diff(values, axis=1, prepend=np.uint8(0)).reshape(len(rows), -1)
-        data += packer.compress(filtered.tobytes())
-    data += packer.flush()
-    chunks = [(b"IHDR", header), (b"iCCP", profile), (b"IDAT", bytes(data)), (b"IEND", b"")]
-    whole = [_chunk(kind, body) for kind, body in chunks if kind != b"iCCP" or icc]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+    packer, rows_done = zlib.compressobj(4), 0
+    for strip in strips:
+        count, width, channels = strip.shape
+        if rows_done == 0:
+            yield b"\x89PNG\r\n\x1a\n"
+            yield _chunk(
+                b"IHDR",
+                struct.pack(">IIBBBBB", width, height, 8 * strip.itemsize, _COLOUR_TYPE[channels], 0, 0, 0),
+            )
+            if icc:
+                yield _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
+        for start in range(0, count, _ROWS_AT_ONCE):
+            rows = strip[start : start + _ROWS_AT_ONCE]
+            rows = rows.astype(">u2") if rows.dtype == np.uint16 else rows
+            values = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), width, strip.itemsize * channels)
+            filtered = np.ones((len(rows), 1 + width * values.shape[2]), dtype=np.uint8)
+            filtered[:, 1:] = np.diff(values, axis=1, prepend=np.uint8(0)).reshape(len(rows), -1)
+            packed = packer.compress(filtered.tobytes())
+            if packed:
+                yield _chunk(b"IDAT", packed)
+        rows_done += count
+    assert rows_done == height
+    yield _chunk(b"IDAT", packer.flush())
+    yield _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -28,8 +28,8 @@ from falconet.errors import UserError
 from falconet.tasks import show
 from falconet.tasks.batches import cut, places, unit
 from falconet.tasks.camera import seeded
-from falconet.tasks.enhance import MARGIN, TILE, cleaned_tile, joined, run_network, strips
-from falconet.tasks.images import Picture
+from falconet.tasks.enhance import MARGIN, TILE, cleaned_tile, run_network, strips
+from falconet.tasks.images import Picture, joined
 from falconet.tasks.judging import figure, tested, to_255, too_small, validated
 from falconet.tasks.losses import OWN, Criterion, check_criterion, measured
 from falconet.tasks.metrics import SSIM_WINDOW, Metric, luma, psnr, ssim

@@ -15,7 +15,7 @@ Left out: colour management, and edges between opaque and transparent pixels, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from falconet.errors import UserError
 from falconet.tasks.degrade import enlarge
-from falconet.tasks.images import Picture
+from falconet.tasks.images import Picture, joined
 from falconet.tasks.metrics import luma
 
 if TYPE_CHECKING:
@@ -126,21 +126,6 @@ def strips(
             skip = (top - first.top) * scale
             alpha = enlarge(picture.alpha[first.top : first.bottom], scale)[skip : skip + height]
         yield replace(picture, pixels=result, alpha=alpha)
-
-
-def joined(parts: Iterable[Picture], height: int) -> Picture:
-    """Strips as one picture of `height` rows; each is let go of as soon as it is in its place."""
-    top, pixels, alpha, last = 0, None, None, None
-    for last in parts:
-        if pixels is None:
-            pixels = np.empty((height, *last.pixels.shape[1:]), dtype=last.pixels.dtype)
-            alpha = None if last.alpha is None else np.empty(pixels.shape[:2], dtype=pixels.dtype)
-        pixels[top : top + last.height] = last.pixels
-        if alpha is not None:
-            alpha[top : top + last.height] = last.alpha
-        top += last.height
-    assert last is not None and pixels is not None and top == height
-    return replace(last, pixels=pixels, alpha=alpha)
 
 
 def enlarged_tile(run: Run, scale: int, colour: Literal["luma", "rgb"], small: Pixels) -> Pixels:

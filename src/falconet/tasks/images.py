@@ -22,7 +22,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -32,7 +32,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from falconet.errors import UserError
-from falconet.files import write_bytes
+from falconet.files import write_pieces
 from falconet.tasks import deep
 
 Pixels = npt.NDArray[Any]
@@ -45,6 +45,8 @@ EXTENSIONS = frozenset(
 
 # What Pillow raises, one time or another, on a file that is not whole or not what its name says.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+
+MOST_PIXELS = 64_000_000  # of a picture that is held as a whole to be written
 
 _EIGHT_BIT = ("L", "LA", "RGB", "RGBA")
 _BITS_PER_SAMPLE, _PLANAR = 258, 284  # TIFF tags
@@ -234,10 +236,42 @@ def write_picture(picture: Picture, path: Path) -> Path:
     holds = suffix in _WRITES and (picture.bits == 8 or (suffix, picture.kind) in _DEEP)
     holds = holds and (picture.alpha is None or (suffix in _ALPHA and (picture.bits == 8 or suffix == ".png")))
     path = path if holds else path.with_suffix(".png")
-    data = encode(picture, path.suffix.lower())
+    return _put([encode(picture, path.suffix.lower())], path)
+
+
+def write_strips(strips: Iterable[Picture], height: int, path: Path) -> Path:
+    """Write a picture of `height` rows that comes in strips, all of one mode, as `write_picture` does; returns where.
+
+    One of more than `MOST_PIXELS` is never held as a whole: it is written as PNG while it comes.
+    """
+    remaining = iter(strips)
+    first = next(remaining)
+    whole = itertools.chain([first], remaining)
+    if height * first.width <= MOST_PIXELS:
+        return write_picture(joined(whole, height), path)
+    return _put(deep.png_pieces(map(_all_channels, whole), height, first.icc), Path(path).with_suffix(".png"))
+
+
+def joined(strips: Iterable[Picture], height: int) -> Picture:
+    """Strips as one picture of `height` rows; each is let go of as soon as it is in its place."""
+    top, pixels, alpha, last = 0, None, None, None
+    for last in strips:
+        if pixels is None:
+            pixels = np.empty((height, *last.pixels.shape[1:]), dtype=last.pixels.dtype)
+            alpha = None if last.alpha is None else np.empty(pixels.shape[:2], dtype=pixels.dtype)
+        pixels[top : top + last.height] = last.pixels
+        if alpha is not None:
+            alpha[top : top + last.height] = last.alpha
+        top += last.height
+    assert last is not None and pixels is not None and top == height
+    return replace(last, pixels=pixels, alpha=alpha)
+
+
+def _put(pieces: Iterable[bytes], path: Path) -> Path:
+    """Write the pieces of a file beside `path`, and give it that name, or the next that is free."""
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
-    write_bytes(partial, data)
     try:
+        write_pieces(partial, pieces)
         for number in itertools.count(1):
             free = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
             with contextlib.suppress(FileExistsError):
@@ -261,7 +295,7 @@ def _move_to_free(partial: Path, path: Path) -> None:
 
 def encode(picture: Picture, suffix: str = ".png") -> bytes:
     """The bytes of a picture file, its format by the ending; the format must be able to hold the picture."""
-    channels = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+    channels = _all_channels(picture)
     if picture.bits == 16 and channels.shape[2] > 1:
         assert suffix == ".png"
         return deep.encode_png(channels, picture.icc)
@@ -270,6 +304,11 @@ def encode(picture: Picture, suffix: str = ".png") -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format=file_format, icc_profile=picture.icc, **options)
     return buffer.getvalue()
+
+
+def _all_channels(picture: Picture) -> Pixels:
+    """Pixels and alpha together, hwc."""
+    return picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
 
 
 # Ending -> Pillow's name of the format, and how to write it.

@@ -35,8 +35,8 @@ from falconet.tasks import show
 from falconet.tasks.batches import cut, places, turned, unit
 from falconet.tasks.camera import Camera, seeded, small_patch, taken_small
 from falconet.tasks.degrade import crop_to_multiple, enlarge, shrink
-from falconet.tasks.enhance import MARGIN, TILE, enlarged_tile, joined, run_network, strips
-from falconet.tasks.images import Picture
+from falconet.tasks.enhance import MARGIN, TILE, enlarged_tile, run_network, strips
+from falconet.tasks.images import Picture, joined
 from falconet.tasks.judging import figure, tested, to_255, too_small, validated
 from falconet.tasks.losses import LOSSES, OWN, Criterion, check_criterion, measured
 from falconet.tasks.metrics import SSIM_WINDOW, Metric, luma, psnr, shave, ssim
