@@ -13,62 +13,40 @@ Left out: integers, which the ncnn package has no tool for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from falconet.deploy.plan import Plan, channels_of, plan
 from falconet.deploy.target import Array, Weights, array_of, layers_for
 from falconet.graph import (
-    EDGE_KERNELS,
-    Add,
-    AvgPool,
-    BatchNorm,
     Clip,
-    Concat,
     Conv,
     DepthwiseConv,
-    Dropout,
     EdgeConv,
-    Flatten,
-    GlobalAvgPool,
-    HardSigmoid,
     HardSwish,
-    Identity,
     Layer,
     LeakyReLU,
     Linear,
-    MaxPool,
-    Multiply,
     NetSpec,
     Op,
-    PixelShuffle,
-    PixelUnshuffle,
-    PReLU,
     ReLU,
-    Repeat,
-    Resize,
-    Scale,
-    Shuffle,
     Sigmoid,
-    Slice,
-    Subtract,
-    Tanh,
     TransposedConv,
     flatten,
 )
-from falconet.graph.ops.base import same_pad
 
 Number: TypeAlias = int | float
-Params: TypeAlias = Mapping[int, "Number | Sequence[Number]"]
+Setting: TypeAlias = "Number | Sequence[Number] | str"
+Params: TypeAlias = Mapping[int, Setting]
 """Settings of an ncnn layer by number; what each number means is in ncnn's documentation of its operators."""
 
 MAGIC = 7767517
 FLOAT32, FLOAT16 = 0, 0x01306B47  # what the bytes of a kernel begin with
+FUSING = (Conv, DepthwiseConv, EdgeConv, TransposedConv, Linear)  # can apply an activation themselves
 LIST = -23300  # less the number of a setting: its value is a list
-ADD, SUBTRACT, MULTIPLY = 0, 1, 2  # of BinaryOp
 
 
 def to_ncnn(spec: NetSpec, weights: Weights, half: bool = False) -> tuple[str, bytes]:
@@ -76,8 +54,10 @@ def to_ncnn(spec: NetSpec, weights: Weights, half: bool = False) -> tuple[str, b
 
     UserError names a layer that ncnn cannot take, ValueError a weight that was not given.
     """
+    from falconet.deploy.ncnn_layers import EMITTERS
+
     flat = flatten(spec)
-    net = _Net(plan(flat, FUSING, _activation), channels_of(flat), weights, half)
+    net = Net(plan(flat, FUSING, activation_settings), channels_of(flat), weights, half)
     for one in flat.inputs:
         net.add("Input", one.name, [], one.name)
     for layer, emit in layers_for(flat, EMITTERS, "ncnn"):
@@ -91,7 +71,7 @@ def to_ncnn(spec: NetSpec, weights: Weights, half: bool = False) -> tuple[str, b
 
 
 @dataclass
-class _Net:
+class Net:
     """An ncnn network being written: lines of the .param file, bytes of the .bin file."""
 
     plan: Plan
@@ -124,10 +104,16 @@ class _Net:
         kind, params = steps[-1]
         self.add(kind, layer.name, source, self.plan.value(layer.name), params)
 
+    def split(self, name: str, source: str, count: int) -> list[str]:
+        """So many copies of the result `source`, for a layer that reads it several times itself."""
+        copies = [f"{name}{n}" for n in range(count)]
+        self._line("Split", name, [self._read(source)], copies, {})
+        return copies
+
     def kernel(self, kind: str, layer: Layer, kernel: Array, bias: Array | None, params: Params) -> None:
         """Add a layer with a kernel and perhaps a bias, and the activation that the plan gives it."""
         activation = self.plan.activation.get(layer.name)
-        self.layer(kind, layer, {**params, **((activation and _activation(activation)) or {})})
+        self.layer(kind, layer, {**params, **((activation and activation_settings(activation)) or {})})
         values = kernel.astype(np.float16) if self.half else kernel
         self.data += np.array([FLOAT16 if self.half else FLOAT32], dtype="<u4").tobytes() + values.tobytes()
         self.data += bytes(-len(self.data) % 4)  # kernels end on whole words
@@ -153,7 +139,7 @@ class _Net:
         self.num_values += len(outputs)
 
 
-def _setting(key: int, value: Number | Sequence[Number]) -> str:
+def _setting(key: int, value: Setting) -> str:
     """A setting as text: whole numbers without a point, others with one, or ncnn reads the wrong kind.
 
     >>> _setting(0, 3), _setting(1, 0.5), _setting(9, (2, 4))
@@ -163,11 +149,13 @@ def _setting(key: int, value: Number | Sequence[Number]) -> str:
         return f"{key}={value}"
     if isinstance(value, float):
         return f"{key}={value:.9e}"
+    if isinstance(value, str):
+        return f'{key}="{value}"'
     words = [str(one) if isinstance(one, int) else f"{one:.9e}" for one in value]
     return f"{LIST - key}={','.join([str(len(words)), *words])}"
 
 
-def _activation(op: Op) -> Params | None:
+def activation_settings(op: Op) -> Params | None:
     """The settings that make a convolution apply `op` itself; None where ncnn cannot."""
     match op:
         case ReLU():
@@ -182,174 +170,3 @@ def _activation(op: Op) -> Params | None:
             return {9: 6, 10: [1 / 6, 0.5]}
         case _:
             return None
-
-
-def _conv(net: _Net, layer: Layer, op: Conv) -> None:
-    kernel = net.array(layer, "weight")
-    params = _window(op.out, op.kernel, op.stride, same_pad(op.kernel, op.pad), op.bias, kernel.size)
-    if op.groups == 1:
-        net.kernel("Convolution", layer, kernel, net.bias(layer, op.bias), params)
-    else:
-        net.kernel("ConvolutionDepthWise", layer, kernel, net.bias(layer, op.bias), {**params, 7: op.groups})
-
-
-def _depthwise(net: _Net, layer: Layer, op: DepthwiseConv) -> None:
-    _filters(net, layer, net.array(layer, "weight"), net.bias(layer, op.bias), op.stride, same_pad(op.kernel, op.pad))
-
-
-def _edge_conv(net: _Net, layer: Layer, op: EdgeConv) -> None:
-    """The mask times each channel's scale, as an ordinary depthwise kernel."""
-    kernel = net.array(layer, "weight") * np.array(EDGE_KERNELS[op.kind], dtype=np.float32)
-    _filters(net, layer, kernel, net.array(layer, "bias"), 1, 0)
-
-
-def _filters(net: _Net, layer: Layer, kernel: Array, bias: Array | None, stride: int, pad: int) -> None:
-    count = len(kernel)
-    params = _window(count, kernel.shape[-1], stride, pad, bias is not None, kernel.size)
-    net.kernel("ConvolutionDepthWise", layer, kernel, bias, {**params, 7: count})
-
-
-def _transposed(net: _Net, layer: Layer, op: TransposedConv) -> None:
-    """ncnn keeps the kernel by output channel, torch by input channel."""
-    kernel = np.ascontiguousarray(net.array(layer, "weight").swapaxes(0, 1))
-    params = _window(op.out, op.kernel, op.stride, op.pad, op.bias, kernel.size)
-    more = {18: op.output_pad, 19: op.output_pad}
-    net.kernel("Deconvolution", layer, kernel, net.bias(layer, op.bias), {**params, **more})
-
-
-def _window(out: int, kernel: int, stride: int, pad: int, bias: bool, size: int) -> dict[int, Number]:
-    return {0: out, 1: kernel, 3: stride, 4: pad, 5: int(bias), 6: size}
-
-
-def _linear(net: _Net, layer: Layer, op: Linear) -> None:
-    kernel = net.array(layer, "weight")
-    params = {0: op.out, 1: int(op.bias), 2: kernel.size}
-    net.kernel("InnerProduct", layer, kernel, net.bias(layer, op.bias), params)
-
-
-def _batch_norm(net: _Net, layer: Layer, op: BatchNorm) -> None:
-    net.layer("BatchNorm", layer, {0: net.channels[layer.name], 1: float(op.epsilon)})
-    for name in ("weight", "running_mean", "running_var", "bias"):
-        net.data += net.array(layer, name).tobytes()
-
-
-def _prelu(net: _Net, layer: Layer, op: PReLU) -> None:
-    slopes = net.array(layer, "weight")
-    net.layer("PReLU", layer, {0: slopes.size})
-    net.data += slopes.tobytes()
-
-
-def _scale(net: _Net, layer: Layer, op: Scale) -> None:
-    factors = net.array(layer, "weight")
-    net.layer("Scale", layer, {0: factors.size})
-    net.data += factors.tobytes()
-
-
-def _leaky_relu(net: _Net, layer: Layer, op: LeakyReLU) -> None:
-    net.layer("ReLU", layer, {0: float(op.slope)})
-
-
-def _clip(net: _Net, layer: Layer, op: Clip) -> None:
-    net.layer("Clip", layer, {0: float(op.low), 1: float(op.high)})
-
-
-def _plain(kind: str, **params: Number) -> Callable[[_Net, Layer, Any], None]:
-    """Writes an operator without settings of its own: `_plain("HardSwish", _0=1 / 6)`."""
-    settings = {int(key[1:]): value for key, value in params.items()}
-    return lambda net, layer, op: net.layer(kind, layer, settings)
-
-
-def _add(net: _Net, layer: Layer, op: Add) -> None:
-    """Eltwise takes any number of inputs, BinaryOp is the quicker one for two."""
-    if len(layer.inputs) == 1:
-        net.layer("Split", layer)
-    elif len(layer.inputs) == 2:
-        net.layer("BinaryOp", layer, {0: ADD})
-    else:
-        net.layer("Eltwise", layer, {0: 1})
-
-
-def _slice(net: _Net, layer: Layer, op: Slice) -> None:
-    net.layer("Crop", layer, {9: [op.start], 10: [op.stop], 11: [0]})
-
-
-def _repeat(net: _Net, layer: Layer, op: Repeat) -> None:
-    """All channels again and again, and where there are several, reordered as a shuffle does."""
-    tile = ("Tile", {0: 0, 1: op.times})
-    single = net.channels[layer.inputs[0]] == 1
-    net.steps(layer, *([tile] if single else [tile, ("ShuffleChannel", {0: op.times})]))
-
-
-def _resize(net: _Net, layer: Layer, op: Resize) -> None:
-    kinds = {"nearest": 1, "bilinear": 2, "bicubic": 3}
-    net.layer("Interp", layer, {0: kinds[op.mode], 1: float(op.factor), 2: float(op.factor)})
-
-
-def _max_pool(net: _Net, layer: Layer, op: MaxPool) -> None:
-    _pool(net, layer, 0, op.kernel, op.stride, same_pad(op.kernel, op.pad), op.ceil)
-
-
-def _avg_pool(net: _Net, layer: Layer, op: AvgPool) -> None:
-    _pool(net, layer, 1, op.kernel, op.stride, op.pad, op.ceil)
-
-
-def _pool(net: _Net, layer: Layer, kind: int, kernel: int, stride: int, pad: int, ceil: bool) -> None:
-    """Rounding up is rounding down with more padding on the right: as much as lets one more window begin before the
-    padding on the right does, which is where torch stops too. Neither kind of pooling sees padding."""
-    end = pad + min(kernel - pad - 1, stride - 1) if ceil else pad
-    net.layer("Pooling", layer, {0: kind, 1: kernel, 2: stride, 3: pad, 13: pad, 14: end, 15: end, 5: 1})
-
-
-def _global_avg_pool(net: _Net, layer: Layer, op: GlobalAvgPool) -> None:
-    """ncnn's answer is flat; here it is a 1x1 picture."""
-    net.steps(layer, ("Pooling", {0: 1, 4: 1}), ("Reshape", {0: 1, 1: 1, 2: -1}))
-
-
-def _shuffle(net: _Net, layer: Layer, op: Shuffle) -> None:
-    net.layer("ShuffleChannel", layer, {0: op.groups})
-
-
-def _pixel_shuffle(net: _Net, layer: Layer, op: PixelShuffle) -> None:
-    net.layer("PixelShuffle", layer, {0: op.factor})
-
-
-def _pixel_unshuffle(net: _Net, layer: Layer, op: PixelUnshuffle) -> None:
-    net.layer("Reorg", layer, {0: op.factor})
-
-
-FUSING = (Conv, DepthwiseConv, EdgeConv, TransposedConv, Linear)
-
-# Operator -> the function that writes it. To export a new operator: one small function and one line here.
-EMITTERS: dict[type[Op], Callable[[_Net, Layer, Any], None]] = {
-    Conv: _conv,
-    DepthwiseConv: _depthwise,
-    EdgeConv: _edge_conv,
-    TransposedConv: _transposed,
-    Linear: _linear,
-    BatchNorm: _batch_norm,
-    PReLU: _prelu,
-    ReLU: _plain("ReLU"),
-    LeakyReLU: _leaky_relu,
-    HardSwish: _plain("HardSwish", _0=1 / 6, _1=0.5),
-    Sigmoid: _plain("Sigmoid"),
-    HardSigmoid: _plain("HardSigmoid", _0=1 / 6, _1=0.5),
-    Tanh: _plain("TanH"),
-    Clip: _clip,
-    Identity: _plain("Noop"),
-    Dropout: _plain("Split"),
-    Scale: _scale,
-    Add: _add,
-    Subtract: _plain("BinaryOp", _0=SUBTRACT),
-    Multiply: _plain("BinaryOp", _0=MULTIPLY),
-    Concat: _plain("Concat", _0=0),
-    Slice: _slice,
-    Shuffle: _shuffle,
-    PixelShuffle: _pixel_shuffle,
-    PixelUnshuffle: _pixel_unshuffle,
-    Repeat: _repeat,
-    Resize: _resize,
-    MaxPool: _max_pool,
-    AvgPool: _avg_pool,
-    GlobalAvgPool: _global_avg_pool,
-    Flatten: _plain("Flatten"),
-}

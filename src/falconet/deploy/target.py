@@ -122,6 +122,10 @@ def array_of(weights: Weights, layer: Layer, name: str) -> Array:
     key = f"{layer.slot}.{name}"
     if key not in weights:
         raise ValueError(f"layer {layer.name!r} needs the weight {key!r}, which was not given")
-    value = weights[key]
+    return as_array(weights[key])
+
+
+def as_array(value: Tensor | Array) -> Array:
+    """A weight as a contiguous float32 array."""
     found = value if isinstance(value, np.ndarray) else value.detach().cpu().numpy()
     return np.ascontiguousarray(found, dtype=np.float32)
