@@ -201,7 +201,7 @@ def _title(flat: NetSpec) -> str:
         if not isinstance(op, HEAVY):
             words.append(name)
             continue
-        settings = {field.name: getattr(op, field.name) for field in fields(op)}  # type: ignore[arg-type]
+        settings = {field.name: getattr(op, field.name) for field in fields(op)}
         word = f"{name} {settings['kernel']}x{settings['kernel']} {inp}>{out}" if "kernel" in settings else name
         word += f" stride {settings['stride']}" if settings.get("stride", 1) != 1 else ""
         words.append(word + (f" groups {settings['groups']}" if settings.get("groups", 1) != 1 else ""))

@@ -1,4 +1,4 @@
-"""Latency of networks, measured on ONNX Runtime: all of them in one process, one thread, interleaved.
+"""Latency of networks, measured on a runtime: all of them in one process, one thread, interleaved.
 
     found = measure_latency({"small": spec, "large": network}, sizes=[(360, 640)])
     found["small"].median_ms, found["small"].relative          # relative: to a reference network of the same rounds
@@ -6,24 +6,22 @@
 What is timed is the exported file of the fused network, never PyTorch, which orders networks differently. Milliseconds
 hold for this machine and this hour; `relative` is what may be compared with other days (see `deploy/timing.py`).
 
-Left out: prediction from tables of layers, phones, several threads by default.
+Left out: prediction (`estimate.py`), several threads by default.
 """
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
-from falconet.deploy.runtime import OnnxRun
-from falconet.deploy.timing import BURST, ROUNDS, Timing, time_callables
+from falconet.deploy.timing import BURST, ROUNDS, timings
 from falconet.errors import UserError
+from falconet.evaluate.meter import Here, Item, Meter, Rounds, item_of, item_of_file
 from falconet.evaluate.score import Cost
 from falconet.graph import Conv, Draft, NetSpec, PixelShuffle, ReLU
+from falconet.graph.rewrite import deployed_spec
 
 if TYPE_CHECKING:
     from falconet.graph.network import Network
@@ -63,34 +61,43 @@ class Latency:
 
 def measure_latency(
     nets: Mapping[str, Net],
-    sizes: Sequence[tuple[int, int]],
+    sizes: Sequence[tuple[int, int]] | Mapping[str, Sequence[tuple[int, int]]],
     *,
     rounds: int = ROUNDS,
     burst: int = BURST,
     threads: int = 1,
     seed: int = 0,
     max_seconds: float | None = None,
+    runtime: str = "onnxruntime",
+    meter: Meter | None = None,
 ) -> dict[str, Latency]:
     """Name -> its latency for inputs of (height, width) `sizes`: one for each input, or one for all.
 
-    A network is an ONNX file or its bytes, a Network (fused first), or a NetSpec (fused; its weights are drawn, which
-    does not change the time). The reference network runs along in every round. After `max_seconds` no further round
-    begins, though at least five are made. Raises UserError when an ONNX file cannot be run at that size.
+    `sizes` may differ by the network's name. A network is an ONNX file or its bytes, a Network (fused first), or a
+    NetSpec (fused; its weights are drawn, which does not change the time). The reference network runs along in every
+    round. After `max_seconds` no further round begins, though at least five are made. Timed here by `runtime`, or by a
+    `meter`, which has a runtime and threads of its own. Raises UserError when a file cannot be run at that size.
     """
     if REFERENCE in nets:
         raise UserError(f"no network may be called {REFERENCE!r} here: that is the one all others are compared with")
-    runs = {name: OnnxRun(_file(net), threads) for name, net in nets.items()}
-    calls = {name: _call(name, run, sizes, seed) for name, run in runs.items()}
-    calls[REFERENCE] = _call(REFERENCE, OnnxRun(_file(reference()), threads), [REFERENCE_SIZE], seed)
-    timings = time_callables(calls, REFERENCE, rounds, burst, seed, max_seconds)
-    runtime, device = runtime_version(), processor()
-
-    def row(name: str, timing: Timing) -> Latency:
-        channels = runs[name].inputs[0].channels
-        return Latency(name, **asdict(timing), runtime=runtime, device=device, threads=threads,
-                       input_size=(channels, *sizes[0]))  # fmt: skip
-
-    return {name: row(name, timings[name]) for name in nets}
+    on = meter or Here(runtime, threads)
+    items = [_item(name, net, sizes[name] if isinstance(sizes, Mapping) else sizes) for name, net in nets.items()]
+    items.append(item_of(REFERENCE, reference(), (REFERENCE_SIZE,)))
+    found = on.time(items, Rounds(rounds, burst, seed, max_seconds))
+    timed = timings(found.seconds, found.load, REFERENCE)
+    title = f"{on.runtime} {found.version}"
+    return {
+        item.name: Latency(
+            item.name,
+            **asdict(timed[item.name]),
+            runtime=title,
+            device=found.processor,
+            threads=on.threads,
+            input_size=item.shapes[0][1:],
+        )
+        for item in items
+        if item.name != REFERENCE
+    }
 
 
 def reference() -> NetSpec:
@@ -102,44 +109,22 @@ def reference() -> NetSpec:
     return d.build(d.layer("up", PixelShuffle(2), d.layer("tail", Conv(4), y)))
 
 
-def runtime_version() -> str:
-    """Such as "onnxruntime 1.31.1"."""
-    import onnxruntime
-
-    return f"onnxruntime {onnxruntime.__version__}"
-
-
-def processor() -> str:
-    """The processor's name, as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _file(net: Net) -> bytes | Path:
-    """The ONNX file of `net`."""
+def _item(name: str, net: Net, sizes: Sequence[tuple[int, int]]) -> Item:
+    """The item that is timed for `net`."""
     if isinstance(net, (bytes, Path)):
-        return net
+        return item_of_file(name, net, sizes)
+    spec = net if isinstance(net, NetSpec) else net.spec
+    assert spec is not None, "a bare store has no network to time"
+    given = tuple(sizes) * len(spec.inputs) if len(sizes) == 1 else tuple(sizes)
+    if len(given) != len(spec.inputs):
+        raise UserError(f"{name} has {len(spec.inputs)} inputs: give one (height, width), or one for each")
+    if isinstance(net, NetSpec):
+        return item_of(name, deployed_spec(net), given)
     import torch
 
-    from falconet.deploy.onnx import to_onnx
-    from falconet.graph.network import Network, deployed
+    from falconet.graph.network import deployed
 
-    with torch.random.fork_rng(devices=[]):  # drawing weights must not disturb a training in this process
-        small = deployed(Network(net) if isinstance(net, NetSpec) else net)
+    with torch.random.fork_rng(devices=[]):  # making the fused network must not disturb a training in this process
+        small = deployed(net)
     assert small.spec is not None
-    return to_onnx(small.spec, small.weights())
-
-
-def _call(name: str, run: OnnxRun, sizes: Sequence[tuple[int, int]], seed: int) -> Callable[[], object]:
-    """Runs the network once on a picture of noise; tried once, so that a size that does not fit is told at once."""
-    given = list(sizes) * len(run.inputs) if len(sizes) == 1 else list(sizes)
-    if len(given) != len(run.inputs):
-        raise UserError(f"{name} has {len(run.inputs)} inputs: give one (height, width), or one for each")
-    rng = np.random.default_rng(seed)
-    xs = [rng.random((1, i.channels, *size), dtype=np.float32) for i, size in zip(run.inputs, given, strict=True)]
-    run.arrays(xs)
-    return lambda: run.arrays(xs)
+    return item_of(name, small.spec, given, small.weights())

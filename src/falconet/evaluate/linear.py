@@ -72,8 +72,8 @@ def fit_linear(blocks: Sequence[Block], times_ms: Sequence[float]) -> Linear:
     for fold in range(FOLDS) if len(ms) >= 2 * FOLDS else ():
         weights = _fit(rows[place != fold], ms[place != fold])
         errors += np.abs(rows[place == fold] @ weights / ms[place == fold] - 1).tolist()
-    weights = dict(zip(names, _fit(rows, ms).tolist(), strict=True))
-    return Linear(weights=weights, median_error=float(np.median(errors)) if errors else float("inf"))
+    fitted = dict(zip(names, _fit(rows, ms).tolist(), strict=True))
+    return Linear(weights=fitted, median_error=float(np.median(errors)) if errors else float("inf"))
 
 
 def predict_linear(weights: Mapping[str, float], block: Block) -> float:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -31,7 +31,7 @@ from falconet.evaluate.device import BlockTime, Check, CheckedNet, Device
 from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
 from falconet.evaluate.linear import fit_linear
-from falconet.evaluate.meter import Item, Meter, Readings, Rounds
+from falconet.evaluate.meter import Item, Meter, Readings, Rounds, item_of
 from falconet.evaluate.survey import blocks_of_space, context, empty, in_context, inner, networks_of_space
 from falconet.files import append_line, read_lines
 from falconet.graph import NetSpec, costs
@@ -110,8 +110,8 @@ def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboard
         needed = [_block_item(block), *(_context_item(dims) for dims in dict.fromkeys(inner(block)))]
         _put(found, needed)
     found.append([])
-    whole = [Item(f"net {n}", deployed_spec(spec), settings.sizes) for n, spec in enumerate(nets)]
-    again = [Item(f"again {n}", one.spec, one.sizes) for n, one in enumerate(whole) if n >= settings.calibration]
+    whole = [item_of(f"net {n}", deployed_spec(spec), settings.sizes) for n, spec in enumerate(nets)]
+    again = [replace(one, name=f"again {n}") for n, one in enumerate(whole) if n >= settings.calibration]
     for item in whole:
         _put(found, [item])
     found.append([])
@@ -121,11 +121,11 @@ def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboard
 
 
 def _block_item(block: Block) -> Item:
-    return Item(block.key, in_context(block), block.sizes)
+    return item_of(block.key, in_context(block), block.sizes)
 
 
 def _context_item(dims: tuple[int, int, int]) -> Item:
-    return Item(_context_name(dims), context(dims), (dims[1:],))
+    return item_of(_context_name(dims), context(dims), (dims[1:],))
 
 
 def _context_name(dims: Sequence[int]) -> str:
@@ -143,17 +143,17 @@ def _put(batches: list[list[Item]], items: Iterable[Item]) -> None:
 
 
 def _fits(batch: Sequence[Item]) -> bool:
-    held = sum(2 * costs(item.spec, *item.sizes).peak_activation_bytes for item in batch)
+    held = sum(2 * item.held_bytes for item in batch)
     return len(batch) <= MOST_IN_BATCH and (held <= MOST_BATCH_BYTES or len(batch) <= 2)
 
 
 def _always() -> list[Item]:
-    return [Item(EMPTY, empty(), ((8, 8),)), Item(REFERENCE, reference(), (REFERENCE_SIZE,))]
+    return [item_of(EMPTY, empty(), ((8, 8),)), item_of(REFERENCE, reference(), (REFERENCE_SIZE,))]
 
 
 def _seconds(batches: Sequence[Sequence[Item]], minutes: float) -> list[float]:
     """The time of each batch, shared out by how much its networks compute."""
-    work = [sum(0.001 + SECONDS_A_GMAC * costs(i.spec, *i.sizes).macs / 1e9 for i in batch) for batch in batches]
+    work = [sum(0.001 + SECONDS_A_GMAC * item.macs / 1e9 for item in batch) for batch in batches]
     return [60 * minutes * one / sum(work) for one in work]
 
 

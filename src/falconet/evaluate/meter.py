@@ -2,11 +2,11 @@
 
     meter = Here("ncnn", threads=1)
     meter = Remote("ssh pi@raspberrypi.local python3 -", "ncnn", threads=1)
-    found = meter.time([Item("a", spec, ((180, 320),))], Rounds(20, burst=2))
+    found = meter.time([item_of("a", spec, ((180, 320),))], Rounds(20, burst=2))
     found.seconds["a"]                                  # every timed call
     found.version, found.processor, found.load
 
-An item is a deployed network; its weights are drawn here, since they do not change how long it takes. `Remote` starts
+Weights are drawn where none are given, since they do not change how long a network takes. `Remote` starts
 its command once for each call of `time`, sends the runner's text with all files on standard input, and reads what it
 prints. The command has to start a Python 3.8 or newer that reads its program from standard input.
 """
@@ -24,7 +24,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,27 +32,61 @@ import numpy.typing as npt
 from falconet.deploy import TARGETS
 from falconet.deploy import runner as runner_module
 from falconet.deploy.runner import LOADERS, MARK, interleave, load_average, processor
+from falconet.deploy.runtime import OnnxRun
+from falconet.deploy.target import Weights
 from falconet.errors import UserError
-from falconet.graph import NetSpec, store_of
+from falconet.files import write_bytes
+from falconet.graph import NetSpec, costs, store_of
 from falconet.graph.shape import Size
 
-Array = npt.NDArray[Any]
+Array: TypeAlias = npt.NDArray[Any]
+Shape4: TypeAlias = tuple[int, int, int, int]
 
 SECONDS_OF_PATIENCE = 600.0  # beyond the time that the rounds may take, before a silent device is given up
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A deployed, flat network to time, its name, and (height, width) of each input."""
+    """A network to time: its name, the shape of each input (batch 1), and what writes its file for a runtime.
+
+    `write(runtime, folder)` gives the path of the file that the runtime loads. `macs` and `held_bytes` (activations at
+    the peak) are for sharing out time and memory.
+    """
 
     name: str
-    spec: NetSpec
-    sizes: tuple[Size, ...]
+    shapes: tuple[Shape4, ...]
+    write: Callable[[str, Path], Path]
+    macs: int = 0
+    held_bytes: int = 0
 
-    @property
-    def shapes(self) -> tuple[tuple[int, int, int, int], ...]:
-        """The shape of each input, batch 1."""
-        return tuple((1, one.channels, *size) for one, size in zip(self.spec.inputs, self.sizes, strict=True))
+
+def item_of(name: str, spec: NetSpec, sizes: tuple[Size, ...], weights: Weights | None = None) -> Item:
+    """A deployed, flat network as an item, for (height, width) `sizes`; weights are drawn when none are given."""
+
+    def write(runtime: str, folder: Path) -> Path:
+        return TARGETS[runtime]().export(spec, weights or drawn_weights(spec), folder, sizes=sizes)
+
+    counted = costs(spec, *sizes)
+    shapes = tuple((1, one.channels, *size) for one, size in zip(spec.inputs, sizes, strict=True))
+    return Item(name, shapes, write, counted.macs, counted.peak_activation_bytes)
+
+
+def item_of_file(name: str, model: Path | bytes, sizes: Sequence[Size]) -> Item:
+    """An ONNX file as an item: (height, width) for each input, or one for all. Other runtimes cannot time it."""
+
+    def write(runtime: str, folder: Path) -> Path:
+        if runtime != "onnxruntime":
+            raise UserError(f"{name} is an ONNX file, which {runtime} does not run; give a model folder instead")
+        path = folder / "model.onnx"
+        write_bytes(path, model if isinstance(model, bytes) else model.read_bytes())
+        return path
+
+    inputs = OnnxRun(model).inputs
+    given = list(sizes) * len(inputs) if len(sizes) == 1 else list(sizes)
+    if len(given) != len(inputs):
+        raise UserError(f"{name} has {len(inputs)} inputs: give one (height, width), or one for each")
+    shapes = tuple((1, one.channels, *size) for one, size in zip(inputs, given, strict=True))
+    return Item(name, shapes, write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +113,13 @@ class Readings:
 class Meter(Protocol):
     """A runtime on a machine."""
 
-    runtime: str
-    threads: int
+    @property
+    def runtime(self) -> str:
+        """A name of TARGETS."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads a network runs with."""
 
     def time(self, items: Sequence[Item], how: Rounds) -> Readings:
         """Time the items together, in shuffled rounds. UserError when the runtime or the machine is not to be had."""
@@ -102,8 +141,8 @@ class Here:
         with tempfile.TemporaryDirectory() as folder:
             calls = {}
             for number, item in enumerate(items):
-                place = Path(folder) / str(number)
-                run = TARGETS[self.runtime]().load(_export(self.runtime, item, place), self.threads)
+                path = _written(self.runtime, item, Path(folder) / str(number))
+                run = TARGETS[self.runtime]().load(path, self.threads)
                 calls[item.name] = _call(run, [rng.random(shape, dtype=np.float32) for shape in item.shapes])
             seconds = interleave(calls, how.rounds, how.burst, how.seed, how.max_seconds)
         version = TARGETS[self.runtime]().version().rpartition(" ")[2]
@@ -146,9 +185,9 @@ def drawn_weights(spec: NetSpec, seed: int = 0) -> dict[str, Array]:
     return found
 
 
-def _export(runtime: str, item: Item, place: Path) -> Path:
+def _written(runtime: str, item: Item, place: Path) -> Path:
     place.mkdir(parents=True)
-    return TARGETS[runtime]().export(item.spec, drawn_weights(item.spec), place, sizes=item.sizes)
+    return item.write(runtime, place)
 
 
 def _call(run: Callable[[Sequence[Array]], object], xs: Sequence[Array]) -> Callable[[], object]:
@@ -158,7 +197,7 @@ def _call(run: Callable[[Sequence[Array]], object], xs: Sequence[Array]) -> Call
 
 def _packed(runtime: str, item: Item, place: Path) -> dict[str, object]:
     """An item as the runner reads it."""
-    path = _export(runtime, item, place)
+    path = _written(runtime, item, place)
     files = {one.name: base64.b64encode(one.read_bytes()).decode() for one in sorted(place.iterdir())}
     return {"name": item.name, "main": path.name, "files": files, "shapes": [list(shape) for shape in item.shapes]}
 
@@ -194,7 +233,7 @@ def _converse(command: str, program: str, max_seconds: float | None) -> list[dic
 
 
 def _readings(command: str, answers: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> Readings:
-    about = next((answer["about"] for answer in answers if "about" in answer), {})
+    about: Mapping[str, Any] = next((answer["about"] for answer in answers if "about" in answer), {})
     seconds = {str(one["name"]): [float(s) for s in one["seconds"]] for one in answers if "name" in one}
     if set(seconds) != set(wanted) or not all(seconds.values()):
         raise UserError(f"--remote: {command!r} answered for {len(seconds)} of {len(wanted)} networks")
