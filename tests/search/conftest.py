@@ -78,7 +78,7 @@ class Toys:
     @staticmethod
     def strategy(name, space, macs=None, **settings):
         cls = STRATEGIES[name]
-        objectives = (UP,) if name == "evolution" else (UP, MACS)
+        objectives = (UP,) if name in ("evolution", "credit") else (UP, MACS)
         return cls(space, Toys.feasible(space, macs), objectives, cls.Settings(**settings))
 
 

@@ -160,17 +160,34 @@ PictureSize = Annotated[
 LIMITS = ("macs", "params", "peak_activation_bytes", "latency_ms")
 
 
+RANGE = ".."
+
+
 class Budget(BaseModel):
     """What a network may cost at most; a limit left out is no limit.
 
     All but `params` depend on the size of the picture, so it must be named: by the output (`at_output`, the
-    convention of super-resolution) or by the input (`at_input`), width first.
+    convention of super-resolution) or by the input (`at_input`), width first. A window has a lower end as well:
+    "315K..325K" is the limit 325K and 315K in `at_least`.
 
-    >>> Budget(macs="6.1G", at_output="1280x720").limits()
-    {'macs': 6100000000.0}
+    >>> Budget(macs="6.1G", at_output="1280x720").limits(), Budget(params="315K..325K").at_least
+    ({'macs': 6100000000.0}, {'params': 315000.0})
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _windows(cls, values: object) -> object:
+        """Each "LOW..HIGH" as its two ends."""
+        if not isinstance(values, Mapping):
+            return values
+        found, least = dict(values), dict(values.get("at_least") or {})
+        for name in LIMITS:
+            given = found.get(name)
+            if isinstance(given, str) and RANGE in given:
+                least[name], _, found[name] = given.partition(RANGE)
+        return {**found, "at_least": least} if least else found
 
     macs: Limit | None = None
     params: Limit | None = None
@@ -178,6 +195,19 @@ class Budget(BaseModel):
     latency_ms: Limit | None = None
     at_output: PictureSize | None = None
     at_input: PictureSize | None = None
+    at_least: dict[Literal["macs", "params", "peak_activation_bytes", "latency_ms"], Limit] = {}
+
+    @model_validator(mode="after")
+    def _windows_are_open(self) -> Budget:
+        limits = self.limits()
+        for name, low in self.at_least.items():
+            if low >= limits.get(name, 0):
+                high = format_quantity(limits[name]) if name in limits else "no limit"
+                raise UserError(
+                    f"a window of {name} needs a lower end below its upper one, such as 315K..325K; "
+                    f"got {format_quantity(low)} and {high}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _names_its_picture(self) -> Budget:
@@ -197,7 +227,7 @@ class Budget(BaseModel):
         return {name: value for name, value in values.items() if value is not None}
 
     def exceeded(self, costs: Mapping[str, float | Cost]) -> list[str]:
-        """One sentence for each limit that a network's costs exceed; empty when it fits.
+        """One sentence for each limit that a network's costs exceed or fall short of; empty when it fits.
 
         Only costs that are given are judged: a latency is not known before it is measured, and is judged when it is.
 
@@ -205,11 +235,26 @@ class Budget(BaseModel):
         ['params 12.5K is over the budget of 10K']
         """
         values = {name: cost.value if isinstance(cost, Cost) else cost for name, cost in costs.items()}
-        return [
+        over = [
             f"{name} {format_quantity(values[name])} is over the budget of {format_quantity(limit)}"
             for name, limit in self.limits().items()
             if name in values and values[name] > limit
         ]
+        return over + [
+            f"{name} {format_quantity(values[name])} is under the budget's {format_quantity(low)}"
+            for name, low in self.at_least.items()
+            if name in values and values[name] < low
+        ]
+
+    def distance(self, costs: Mapping[str, float]) -> float:
+        """How far counted costs are outside the budget, in shares of its ends, added up; 0 when they fit.
+
+        >>> Budget(params="300..400").distance({"params": 500}), Budget(params="300..400").distance({"params": 150})
+        (0.25, 0.5)
+        """
+        over = sum(max(0.0, costs[name] / limit - 1) for name, limit in self.limits().items() if name in costs)
+        under = sum(max(0.0, 1 - costs[name] / low) for name, low in self.at_least.items() if name in costs)
+        return over + under
 
 
 class InfeasibleBudget(UserError):
@@ -221,7 +266,7 @@ def check_budget(budget: Budget, smallest: Mapping[str, float]) -> None:
 
     `smallest` is the least of each cost on its own, so passing proves nothing when there are several limits.
     """
-    exceeded = budget.exceeded(smallest)
+    exceeded = budget.model_copy(update={"at_least": {}}).exceeded(smallest)
     if exceeded:
         found = ", ".join(f"{name} {format_quantity(smallest[name])}" for name in budget.limits() if name in smallest)
         raise InfeasibleBudget(

@@ -13,7 +13,7 @@ from falconet.evaluate import Budget, Objective, format_quantity
 from falconet.graph import costs
 from falconet.run.predict import LatencyLine
 from falconet.run.recipe import Recipe
-from falconet.search import STRATEGIES, EvolutionSettings, RandomSettings
+from falconet.search import STRATEGIES, RandomSettings
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
@@ -48,7 +48,7 @@ def main_cost(recipe: Recipe) -> str:
 def objectives(recipe: Recipe) -> tuple[Objective, ...]:
     """What the search improves: quality, and a small cost unless the strategy improves one thing only."""
     quality = Objective(recipe.task.quality, maximize=True)
-    if isinstance(recipe.search, EvolutionSettings):
+    if recipe.search.improves_one:
         return (quality,)
     return (quality, Objective(main_cost(recipe), maximize=False))
 

@@ -1,5 +1,6 @@
 """Search: strategies that propose architectures, and the loop that evaluates and logs them."""
 
+from falconet.search.credit import Credit, CreditSettings
 from falconet.search.evolution import Evolution, EvolutionSettings
 from falconet.search.loop import Evaluate, read_trials, search
 from falconet.search.nsga2 import Nsga2, Nsga2Settings
@@ -7,10 +8,17 @@ from falconet.search.pareto import crowding_distance, front, front_of, hypervolu
 from falconet.search.random_search import RandomSearch, RandomSettings
 from falconet.search.strategy import Feasible, SearchSettings, Strategy, StrategyClass, feasible_sample, sample_by_cost
 
-STRATEGIES: dict[str, StrategyClass] = {"random": RandomSearch, "evolution": Evolution, "nsga2": Nsga2}
+STRATEGIES: dict[str, StrategyClass] = {
+    "random": RandomSearch,
+    "evolution": Evolution,
+    "nsga2": Nsga2,
+    "credit": Credit,
+}
 
 __all__ = [
     "STRATEGIES",
+    "Credit",
+    "CreditSettings",
     "Evaluate",
     "Evolution",
     "EvolutionSettings",

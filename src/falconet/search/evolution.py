@@ -26,6 +26,11 @@ class EvolutionSettings(SearchSettings):
     children: float = Field(0.5, ge=0, le=1, description="share of a round")
     mutation_rate: float = Field(0.1, gt=0, le=1, description="per decision")
 
+    @property
+    def improves_one(self) -> bool:
+        """Yes."""
+        return True
+
 
 class Evolution:
     """Mutates and crosses the best networks so far; what these do not fill is drawn at random, as is the first round.

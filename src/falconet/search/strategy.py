@@ -19,10 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from falconet.evaluate.score import Budget, InfeasibleBudget, Objective, Trial, check_budget, format_quantity
-from falconet.spaces import Arch, Space, build, largest, sample, smallest
+from falconet.spaces import Arch, Space, build, largest, mutate, sample, smallest
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
+
+
+WALK = 200  # changes on the way into a window, at most
 
 
 class SearchSettings(BaseModel):
@@ -35,6 +38,11 @@ class SearchSettings(BaseModel):
 
     evaluations: int = Field(300, ge=1)
     population: int = Field(50, ge=2)
+
+    @property
+    def improves_one(self) -> bool:
+        """Whether the strategy takes a single objective: quality, with costs as budgets only."""
+        return False
 
 
 class Strategy(Protocol):
@@ -120,12 +128,17 @@ def feasible_sample(space: Space, feasible: Feasible, rng: Random, *, uniform: i
 
     The first `uniform` draws are uniform picks, so while more than a few per cent of the space fit, the result is a
     uniform pick that fits. A tighter budget is met by draws that lean to small options (`sample` with a random
-    `reach`): no longer uniform, but a million times likelier to fit. InfeasibleBudget, with the smallest costs seen,
-    after `limit` draws.
+    `reach`): no longer uniform, but a million times likelier to fit. Into a window (a budget with a lower end) each
+    draw walks by single changes. InfeasibleBudget, with the smallest costs seen, after `limit` draws.
     """
     least = dict(feasible.costs(smallest(space)))
-    for number in range(limit):
-        arch = sample(space, rng, reach=1.0 if number < uniform else rng.random())
+    number = 0
+    while number < limit:
+        number += 1
+        arch = sample(space, rng, reach=1.0 if number <= uniform else rng.random())
+        if feasible.budget.at_least and not feasible(arch):
+            arch, steps = walked(arch, feasible, lambda near: mutate(space, near, rng, rate=0), WALK)
+            number += steps
         if feasible(arch):
             return arch
         for name, value in feasible.costs(arch).items():
@@ -136,6 +149,21 @@ def feasible_sample(space: Space, feasible: Feasible, rng: Random, *, uniform: i
         f"no network meets all limits of the budget at once in {limit:,} draws. "
         f"The smallest of each, though not in one network: {found}. Raise one of the limits."
     )
+
+
+def walked(arch: Arch, feasible: Feasible, change: Callable[[Arch], Arch], steps: int) -> tuple[Arch, int]:
+    """The architecture after at most `steps` changes, and how many were tried: the first that fits, else the last.
+
+    A change is kept when it brings the costs no farther from the budget.
+    """
+    away = feasible.budget.distance(feasible.costs(arch))
+    for step in range(steps):
+        if feasible(arch):
+            return arch, step
+        near = change(arch)
+        if (then := feasible.budget.distance(feasible.costs(near))) <= away:
+            arch, away = near, then
+    return arch, steps
 
 
 def sample_by_cost(

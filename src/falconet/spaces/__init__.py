@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from falconet.spaces.count import Size, size
+from falconet.spaces.dense import Dense
 from falconet.spaces.encode import Encoder, encoder_of
 from falconet.spaces.load import load_space
 from falconet.spaces.restoration import Restoration
@@ -25,11 +26,12 @@ from falconet.spaces.space import (
 )
 from falconet.spaces.union import union
 
-SPACES: Mapping[str, type] = {"restoration": Restoration}
+SPACES: Mapping[str, type] = {"restoration": Restoration, "dense": Dense}
 
 __all__ = [
     "SPACES",
     "Arch",
+    "Dense",
     "Encoder",
     "Option",
     "Pick",
