@@ -13,16 +13,27 @@ from torch import Tensor
 
 from falconet.errors import UserError
 from falconet.tasks import TASKS, Dataset, DataSettings, Task, read_picture
+from falconet.tasks.images import joined
+from falconet.tasks.metrics import grey
 
-SETTINGS = [TASKS["super_resolution"](scale=scale, colour=colour) for scale in (2, 3) for colour in ("luma", "rgb")]
-BASELINES = {"super_resolution": "bicubic"}
+SETTINGS = [
+    *(TASKS["super_resolution"](scale=scale, colour=colour) for scale in (2, 3) for colour in ("luma", "rgb")),
+    *(TASKS["super_resolution"](colour=colour, degradation="camera") for colour in ("luma", "rgb")),
+    TASKS["denoising"](),
+    TASKS["denoising"](colour="rgb", sigma=(0, 50), noise_map=True),
+]
+BASELINES = {"super_resolution": "bicubic", "denoising": "noisy"}
 
 
 def test_every_task_is_tested() -> None:
     assert {task.name for task in SETTINGS} | {"classification"} == set(TASKS)  # that one has a file of its own
 
 
-@pytest.fixture(scope="module", params=SETTINGS, ids=lambda task: f"{task.name}-{task.scale}-{task.colour}")
+def named(task: Task) -> str:
+    return "-".join(str(getattr(task, key, "")) for key in ("name", "scale", "colour", "degradation", "noise_map"))
+
+
+@pytest.fixture(scope="module", params=SETTINGS, ids=named)
 def task(request: pytest.FixtureRequest) -> Task:
     chosen: Task = request.param
     return chosen
@@ -55,7 +66,8 @@ def test_reading_is_a_function_of_the_seed(task: Task, dataset: Dataset, small_p
     assert again.validation_names == dataset.validation_names
     for ours, theirs in zip(dataset.train + dataset.validation, again.train + again.validation, strict=True):
         np.testing.assert_array_equal(ours.target, theirs.target)
-        np.testing.assert_array_equal(ours.inputs[0], theirs.inputs[0])
+        for one, same in zip(ours.inputs, theirs.inputs, strict=True):
+            np.testing.assert_array_equal(one, same)
     other = task.read(DataSettings(train=(small_photos,), validation=2), seed=4)
     assert other.validation_names != dataset.validation_names
 
@@ -67,7 +79,8 @@ def test_batches_have_the_stated_shape_and_range(task: Task, dataset: Dataset) -
         assert tensor.shape[:2] == (5, described.channels)
     for tensor in (*inputs, target):
         assert tensor.dtype == torch.float32 and tensor.ndim == 4 and len(tensor) == 5
-        assert tensor.min() >= 0 and tensor.max() <= 1 and tensor.std() > 0.01
+        assert tensor.min() >= -1 and tensor.max() <= 2 and tensor.std() > 0.01  # noise is not clipped
+    assert target.min() >= 0 and target.max() <= 1
 
 
 def test_batches_are_a_function_of_seed_and_step(task: Task, dataset: Dataset) -> None:
@@ -103,7 +116,7 @@ def test_the_baseline_is_judged_alike_twice_and_beats_nothing(task: Task, datase
     baseline = task.baseline(BASELINES[task.name])
     scores = task.validate(baseline, dataset)
     assert task.quality in scores and scores == task.validate(baseline, dataset)
-    worse = task.validate(lambda inputs: baseline(inputs) * 0.9, dataset)
+    worse = task.validate(lambda inputs: baseline(inputs) * 0.5, dataset)
     assert worse[task.quality] < scores[task.quality]
     with pytest.raises(UserError, match=BASELINES[task.name]):
         task.baseline("nothing")
@@ -122,12 +135,16 @@ def test_enhancing_keeps_the_mode(task: Task, small_photos: Path) -> None:
     for name in ("rocket.png", "coins.png"):
         picture = read_picture(small_photos / name)
         better = task.enhance(run, picture)
+        strips = list(task.strips(run, picture, tile=50))
+        assert len(strips) == 4 and sum(strip.height for strip in strips) == better.height
+        assert np.abs(joined(strips, better.height).pixels.astype(int) - better.pixels).max() <= 1
         assert (better.kind, better.bits, better.alpha is None) == (picture.kind, picture.bits, picture.alpha is None)
 
 
 def test_examples_show_one_place_three_times(task: Task, small_photos: Path, tmp_path: Path) -> None:
     example = task.example(task.baseline(BASELINES[task.name]), small_photos / "chelsea.png", width=100, height=60)
     assert example.before == example.after and task.quality in example.after
+    assert example.before_label == task.baselines[0]
     left, top, width, height = example.crop
     assert (width, height) == (100, 60)
     shown = []
@@ -135,23 +152,28 @@ def test_examples_show_one_place_three_times(task: Task, small_photos: Path, tmp
         (tmp_path / f"{number}.png").write_bytes(data)
         shown.append(read_picture(tmp_path / f"{number}.png").pixels)
     truth = read_picture(small_photos / "chelsea.png").pixels[top : top + height, left : left + width]
+    truth = grey(truth)[..., None] if task.colour == "grey" else truth
     np.testing.assert_array_equal(shown[2], truth)
     assert np.abs(shown[0].astype(int) - shown[1]).max() <= 2  # the baseline after itself, but for one rounding
     assert (shown[0] != shown[2]).any()
 
 
 def test_input_sizes_are_height_and_width(task: Task) -> None:
-    assert task.input_sizes(at_input=(640, 360)) == ((360, 640),)
-    ((height, width),) = task.input_sizes(at_output=(1280, 720))
-    assert height < width <= 1280
+    assert task.input_sizes(at_input=(640, 360)) == ((360, 640),) * len(task.inputs())
+    for height, width in task.input_sizes(at_output=(1280, 720)):
+        assert height < width <= 1280
     with pytest.raises(UserError):
         task.input_sizes()
     with pytest.raises(UserError):
         task.input_sizes((8, 8), (4, 4))
 
 
-def test_the_protocol_is_stated(task: Task) -> None:
-    assert len(task.protocol) > 50
+def test_the_protocol_and_the_use_are_stated(task: Task) -> None:
+    assert len(task.protocol) > 50 and len(task.use) > 50 and task.suffix.startswith("-")
+
+
+def test_the_first_baseline_comes_before_every_network(task: Task) -> None:
+    assert task.baselines[0] == BASELINES[task.name]
 
 
 def test_no_pictures_no_reading(task: Task, tmp_path: Path) -> None:

@@ -99,15 +99,15 @@ def non_local_means(chw: Pixels, sigma: float) -> Pixels:
         raise UserError("non-local means needs scikit-image: pip install 'falconet[demo]'") from None
     level = sigma / 255
     found: Pixels = denoise_nl_means(
-        chw.transpose(1, 2, 0),
+        chw[0] if len(chw) == 1 else chw.transpose(1, 2, 0),
         patch_size=NLM_PATCH,
         patch_distance=NLM_DISTANCE,
         h=NLM_STRENGTH * level,
         sigma=level,
         fast_mode=True,
-        channel_axis=2,
+        channel_axis=None if len(chw) == 1 else 2,
     )
-    return np.ascontiguousarray(found.transpose(2, 0, 1), dtype=np.float32)
+    return np.ascontiguousarray(found[None] if len(chw) == 1 else found.transpose(2, 0, 1), dtype=np.float32)
 
 
 def unchanged(chw: Pixels, sigma: float) -> Pixels:
