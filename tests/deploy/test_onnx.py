@@ -71,7 +71,7 @@ CASES: dict[type[Op], list[tuple[Op, int, tuple]]] = {
         TransposedConv(1), TransposedConv(2, 9, 3, pad=4, output_pad=2), TransposedConv(3, 4, 2, False, 1, 0)
     ),
     Linear: cases(Linear(7), Linear(3, bias=False)),
-    BatchNorm: cases(BatchNorm(), BatchNorm(epsilon=1e-2)),
+    BatchNorm: cases(BatchNorm(), BatchNorm(epsilon=1e-2), BatchNorm(affine=False)),
     PReLU: cases(PReLU(), PReLU(shared=True)),
     ReLU: cases(ReLU()),
     LeakyReLU: cases(LeakyReLU(), LeakyReLU(0.3)),

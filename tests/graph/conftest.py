@@ -84,7 +84,7 @@ def normed(rng: Random, width: int) -> NetSpec:
     y = d.layer("norm1", BatchNorm(), y)
     y = d.layer("act1", PReLU(shared=rng.random() < 0.5), y)
     y = d.layer("depthwise", DepthwiseConv(rng.choice((3, 5)), bias=False), y)
-    y = d.layer("norm2", BatchNorm(epsilon=1e-3), y)
+    y = d.layer("norm2", BatchNorm(epsilon=1e-3, affine=rng.random() < 0.5), y)
     if rng.random() < 0.5:
         y = d.layer("more", BatchNorm(), y)
     y = d.layer("up", TransposedConv(width, 4, 2, bias=False, pad=1, output_pad=0), y)

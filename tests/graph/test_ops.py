@@ -80,7 +80,7 @@ CASES: dict[type[Op], list[tuple[Op, tuple[int, ...]]]] = {
         (TransposedConv(3, 2, 2, False, 0, 0), (2,)),
     ],
     Linear: [(Linear(7), (5,)), (Linear(2, bias=False), (3,))],
-    BatchNorm: [(BatchNorm(), (4,)), (BatchNorm(1e-3, 0.3), (2,))],
+    BatchNorm: [(BatchNorm(), (4,)), (BatchNorm(1e-3, 0.3), (2,)), (BatchNorm(affine=False), (3,))],
     PReLU: [(PReLU(), (4,)), (PReLU(shared=True), (4,))],
     ReLU: [(ReLU(), (3,))],
     LeakyReLU: [(LeakyReLU(0.3), (3,))],

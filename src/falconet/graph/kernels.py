@@ -62,13 +62,15 @@ class FoldNorm:
         """Replace the entries of the layer before."""
         slot, norm = self.before.slot, self.norm.slot
         weight, bias = weights[f"{slot}.weight"], weights.get(f"{slot}.bias")
-        gain = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + self.epsilon).sqrt()
+        gain = (weights[f"{norm}.running_var"] + self.epsilon).rsqrt()
+        learned, shift = weights.get(f"{norm}.weight"), weights.get(f"{norm}.bias")
+        gain = gain if learned is None else learned * gain
         shape = [1] * weight.dim()
         shape[1 if isinstance(self.before.op, TransposedConv) else 0] = -1
         weights[f"{slot}.weight"] = weight * gain.reshape(shape)
         mean = weights[f"{norm}.running_mean"]
-        shift = -mean if bias is None else bias - mean
-        weights[f"{slot}.bias"] = shift * gain + weights[f"{norm}.bias"]
+        centred = (-mean if bias is None else bias - mean) * gain
+        weights[f"{slot}.bias"] = centred if shift is None else centred + shift
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from falconet.spaces.dense import Dense
 from falconet.spaces.encode import Encoder, encoder_of
 from falconet.spaces.load import load_space
 from falconet.spaces.restoration import Restoration
+from falconet.spaces.shuffle import Shuffle
 from falconet.spaces.space import (
     Arch,
     Option,
@@ -26,7 +27,7 @@ from falconet.spaces.space import (
 )
 from falconet.spaces.union import union
 
-SPACES: Mapping[str, type] = {"restoration": Restoration, "dense": Dense}
+SPACES: Mapping[str, type] = {"restoration": Restoration, "dense": Dense, "shuffle": Shuffle}
 
 __all__ = [
     "SPACES",
@@ -36,6 +37,7 @@ __all__ = [
     "Option",
     "Pick",
     "Restoration",
+    "Shuffle",
     "Size",
     "Space",
     "build",

@@ -134,10 +134,11 @@ class Dropout(Op):
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm(Op):
-    """Batch normalization, momentum 0.1, epsilon 1e-5 unless said."""
+    """Batch normalization, momentum 0.1, epsilon 1e-5 unless said; `affine` false: without learned gain and shift."""
 
     epsilon: float = 1e-5
     momentum: float = 0.1
+    affine: bool = True
 
     def parts(self, *xs: Parts) -> Parts:
         if not (self.epsilon > 0 and 0 <= self.momentum <= 1):
@@ -146,17 +147,13 @@ class BatchNorm(Op):
 
     def weights(self, *xs: Parts) -> dict[str, Weight]:
         axis = (Axis(xs[0]),)
-        return {
-            "weight": Weight(axis),
-            "bias": Weight(axis),
-            "running_mean": Weight(axis, learned=False),
-            "running_var": Weight(axis, learned=False),
-        }
+        learned = {"weight": Weight(axis), "bias": Weight(axis)} if self.affine else {}
+        return {**learned, "running_mean": Weight(axis, learned=False), "running_var": Weight(axis, learned=False)}
 
     def module(self, *xs: Parts) -> nn.Module:
         from torch import nn
 
-        return nn.BatchNorm2d(total(xs[0]), self.epsilon, self.momentum)
+        return nn.BatchNorm2d(total(xs[0]), self.epsilon, self.momentum, self.affine)
 
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
         from torch.nn import functional
@@ -165,8 +162,8 @@ class BatchNorm(Op):
             xs[0],
             w["running_mean"],
             w["running_var"],
-            w["weight"],
-            w["bias"],
+            w.get("weight"),
+            w.get("bias"),
             training,
             self.momentum,
             self.epsilon,
