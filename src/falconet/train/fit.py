@@ -2,10 +2,11 @@
 
 Everything random in a step is a function of (seed, step): the batch, the sub-networks, dropout. So a training that was
 killed and resumed ends with the same bits as one that was not (same machine, same thread count), and a checkpoint holds
-no random state.
+no random state. What a step's only sub-network leaves out of a weight is not moved, by decay and momentum either (see
+`sliced`); steps of several sub-networks (fair, sandwich) use all of every weight, or nearly, and move it whole.
 
 Several processes (accelerate) see different batches and the same sub-networks; their gradients are averaged.
-Left out on purpose: validation inside the loop, schedules other than the cosine, early stopping.
+Left out on purpose: validation inside the loop, schedules by steps, early stopping.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from torch import Tensor
 
 from falconet.graph import BatchNorm, Dropout, NetSpec, deploy, flatten, merged
 from falconet.graph.network import Network, run
-from falconet.train import checkpoint
+from falconet.tasks.task import Classifier
+from falconet.train import checkpoint, sliced
 from falconet.train.paths import Paths
+from falconet.train.recalibrate import recalibrate
 from falconet.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -59,8 +62,9 @@ def fit(
 ) -> Fitted:
     """Train `network` for `steps` steps, resuming from `folder` when it holds a checkpoint.
 
-    The network ends with the kept weights: their moving average (settings.ema). Raises FloatingPointError when the
-    loss is not finite; the last checkpoint stays.
+    The network ends with the kept weights: their moving average (settings.ema), and batch-norm statistics that belong
+    to these (settings.recalibrate; not those of a bare store). Raises FloatingPointError when the loss is not finite;
+    the last checkpoint stays.
     """
     trainer = _Trainer(network, task, dataset, settings, paths, steps, folder, seed)
     trainer.resume()
@@ -85,6 +89,7 @@ class _Trainer:
         self.network, self.task, self.dataset, self.settings = network, task, dataset, settings
         self.paths, self.steps, self.folder, self.seed = paths, steps, folder, seed
         self.step, self.losses = 0, [0.0]
+        self.subs: list[NetSpec] = []
         self.core, self.wall = 0.0, 0.0
         self.precision: str = settings.precision if settings.precision != "auto" else ""
         self.accelerator = _accelerator()
@@ -163,7 +168,11 @@ class _Trainer:
         torch.nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, step, self.steps)
-        self.optimizer.step()
+        plan = self.network.plan(self.subs[0])
+        if len(self.subs) == 1 and any(cut is not None for cuts in plan.slots.values() for _, cut in cuts):
+            sliced.step(self.optimizer, sliced.pieces(plan, self.named))
+        else:
+            self.optimizer.step()
         decay = min(self.settings.ema, (1 + step) / (10 + step)) if self.settings.ema else 0.0
         torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - decay)
         return loss
@@ -176,16 +185,21 @@ class _Trainer:
         xs, target = self.task.batch(self.dataset, batch_seed, step, self.settings.batch)
         xs = tuple(x.to(device).contiguous(memory_format=torch.channels_last) for x in xs)
         target, teacher, first = target.to(device), None, 0.0
-        subs = self.paths.at(self.seed, step)
-        for sub in subs:
+        self.subs = self.paths.at(self.seed, step)
+        for sub in self.subs:
             output = forward(self.network, sub, xs, self.settings.merge, self.precision)
             assert isinstance(output, Tensor)
             wanted = target if teacher is None else torch.lerp(target, teacher, self.paths.distill)
             loss = self.task.loss(output.float(), wanted)
-            self.accelerator.backward(loss / len(subs))
-            if teacher is None:
-                teacher, first = output.detach().float(), float(loss.detach())
+            self.accelerator.backward(loss / len(self.subs))
+            if sub is self.subs[0]:
+                first = float(loss.detach())
+                teacher = self.as_target(output.detach().float()) if self.paths.distill else None
         return first
+
+    def as_target(self, output: Tensor) -> Tensor:
+        """The largest network's output as the others learn it."""
+        return self.task.as_target(output) if isinstance(self.task, Classifier) else output
 
     def average_gradients(self) -> None:
         """The mean of the gradients over all processes."""
@@ -214,6 +228,8 @@ class _Trainer:
             for parameter, average in zip(self.parameters, self.average, strict=True):
                 parameter.copy_(average)
         self.network.to("cpu").eval()
+        if self.network.spec is not None:
+            recalibrate(self.network, self.task, self.dataset, self.settings.recalibrate)
         return Fitted(self.step, sum(self.losses) / len(self.losses), self.core, self.wall, self.precision)
 
 
@@ -246,11 +262,13 @@ def mergeable(spec: NetSpec) -> bool:
 
 
 def learning_rate(settings: TrainSettings, step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine to zero."""
+    """Linear warm-up, then half a cosine, or a line, to zero."""
     warmup = min(settings.warmup, steps // 10)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
+    if settings.schedule == "linear":
+        return settings.learning_rate * (1 - done)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -285,9 +303,12 @@ def _accelerator() -> Accelerator:
 def _optimizer(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
     kernels = [p for p in parameters if p.dim() > 1]
     others = [p for p in parameters if p.dim() <= 1]
+    rate, fused = settings.learning_rate, all(p.device.type in ("cpu", "cuda") for p in parameters)
     groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, fused=fused)
+    used = [group for group in groups if group["params"]]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(used, lr=rate, momentum=settings.momentum, fused=fused)
+    return torch.optim.AdamW(used, lr=rate, fused=fused)
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
