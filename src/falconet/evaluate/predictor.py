@@ -4,7 +4,7 @@
     mean, deviation = model.predict(tabulate_of_others)
 
 A Gaussian process (Rasmussen and Williams 2006, algorithm 2.1). Its kernel is, over the three groups of
-`evaluate/features.py`, with every group scaled so that two networks are 1 apart in the mean of squares:
+`evaluate/describe.py`, with every group scaled so that two networks are 1 apart in the mean of squares:
 
     k(a, b) = sum over groups of slope_g * <a_g, b_g>  +  height * exp(-sum over groups of bend_g * |a_g - b_g|^2)
 
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from falconet.errors import UserError
-from falconet.evaluate.features import Floats
+from falconet.evaluate.describe import Floats
 
 START = (0.05, 0.05, 1.0, 0.4, 0.4, 0.6, 1.0, 0.02)
 """Where weights begin, and about which their logarithms are normal with deviation 1: three slopes, three bends (choices,
