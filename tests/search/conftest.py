@@ -78,8 +78,9 @@ class Toys:
     @staticmethod
     def strategy(name, space, macs=None, **settings):
         cls = STRATEGIES[name]
-        objectives = (UP,) if name in ("evolution", "credit") else (UP, MACS)
-        return cls(space, Toys.feasible(space, macs), objectives, cls.Settings(**settings))
+        chosen = cls.Settings(**settings)
+        objectives = (UP,) if chosen.improves_one else (UP, MACS)
+        return cls(space, Toys.feasible(space, macs), objectives, chosen)
 
 
 @pytest.fixture

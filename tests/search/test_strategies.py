@@ -51,7 +51,7 @@ def test_proposals_lie_in_the_space_within_the_budget_and_are_new_networks(toys,
 
 def test_ask_is_pure_and_the_seed_decides(toys, name):
     strategy = toys.strategy(name, toys.ladder, population=6)
-    rounds(toys, strategy, toys.ladder, 2, 6)
+    rounds(toys, strategy, toys.ladder, 1, 6)
     before = copy.deepcopy({key: value for key, value in vars(strategy).items() if key != "feasible"})
     first = strategy.ask(Random(7), 6)
     assert strategy.ask(Random(7), 6) == first != strategy.ask(Random(8), 6) and len(first) == 6

@@ -2,10 +2,13 @@
 
 from falconet.search.credit import Credit, CreditSettings
 from falconet.search.evolution import Evolution, EvolutionSettings
+from falconet.search.local_search import LocalSearch, LocalSettings
 from falconet.search.loop import Evaluate, read_trials, search
 from falconet.search.nsga2 import Nsga2, Nsga2Settings
+from falconet.search.optuna_adapter import OptunaSettings, OptunaStrategy
 from falconet.search.pareto import crowding_distance, front, front_of, hypervolume, non_dominated_sort
 from falconet.search.random_search import RandomSearch, RandomSettings
+from falconet.search.regularized import RegularizedEvolution, RegularizedSettings
 from falconet.search.strategy import Feasible, SearchSettings, Strategy, StrategyClass, feasible_sample, sample_by_cost
 
 STRATEGIES: dict[str, StrategyClass] = {
@@ -13,6 +16,9 @@ STRATEGIES: dict[str, StrategyClass] = {
     "evolution": Evolution,
     "nsga2": Nsga2,
     "credit": Credit,
+    "regularized": RegularizedEvolution,
+    "local": LocalSearch,
+    "optuna": OptunaStrategy,
 }
 
 __all__ = [
@@ -23,10 +29,16 @@ __all__ = [
     "Evolution",
     "EvolutionSettings",
     "Feasible",
+    "LocalSearch",
+    "LocalSettings",
     "Nsga2",
     "Nsga2Settings",
+    "OptunaSettings",
+    "OptunaStrategy",
     "RandomSearch",
     "RandomSettings",
+    "RegularizedEvolution",
+    "RegularizedSettings",
     "SearchSettings",
     "Strategy",
     "StrategyClass",

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from falconet.errors import UserError
 from falconet.evaluate.score import Objective, Trial
+from falconet.search.objectives import loss, only_objective
 from falconet.search.strategy import Feasible, SearchSettings, propose, random_archs
 from falconet.spaces import Arch, Space, crossover, mutate
 
@@ -46,9 +47,7 @@ class Evolution:
     def __init__(
         self, space: Space, feasible: Feasible, objectives: tuple[Objective, ...], settings: EvolutionSettings
     ) -> None:
-        if len(objectives) != 1:
-            names = ", ".join(objective.name for objective in objectives)
-            raise UserError(f"evolution improves exactly one objective, not {names or 'none'}; use nsga2 for several")
+        self.objective = only_objective(objectives, "evolution")
         if settings.mutants + settings.children > 1:
             raise UserError(f"mutants + children must be at most 1, not {settings.mutants} + {settings.children}")
         self.space = space
@@ -78,7 +77,5 @@ class Evolution:
     def tell(self, trials: Sequence[Trial]) -> None:
         """Keeps the best so far as parents; of equals, the earlier."""
         self.seen.update(self.feasible.network(trial.arch) for trial in trials)
-        (objective,) = self.objectives
-        sign = -1.0 if objective.maximize else 1.0
         scored = self.best + [trial for trial in trials if trial.scores(self.objectives) is not None]
-        self.best = sorted(scored, key=lambda trial: sign * trial.value(objective.name))[: self.settings.parents]
+        self.best = sorted(scored, key=lambda trial: loss(trial, self.objective))[: self.settings.parents]
