@@ -78,26 +78,35 @@ def measure_latency(
     round. After `max_seconds` no further round begins, though at least five are made. Timed here by `runtime`, or by a
     `meter`, which has a runtime and threads of its own. Raises UserError when a file cannot be run at that size.
     """
-    if REFERENCE in nets:
-        raise UserError(f"no network may be called {REFERENCE!r} here: that is the one all others are compared with")
-    on = meter or Here(runtime, threads)
-    items = [_item(name, net, sizes[name] if isinstance(sizes, Mapping) else sizes) for name, net in nets.items()]
-    items.append(item_of(REFERENCE, reference(), (REFERENCE_SIZE,)))
-    found = on.time(items, Rounds(rounds, burst, seed, max_seconds))
+    by_name = sizes if isinstance(sizes, Mapping) else dict.fromkeys(nets, sizes)
+    return measure_items(
+        items_of(nets, by_name), meter or Here(runtime, threads), Rounds(rounds, burst, seed, max_seconds)
+    )
+
+
+def measure_items(items: Sequence[Item], meter: Meter, how: Rounds) -> dict[str, Latency]:
+    """The latencies of items, and of the reference network along with them."""
+    found = meter.time([*items, item_of(REFERENCE, reference(), (REFERENCE_SIZE,))], how)
     timed = timings(found.seconds, found.load, REFERENCE)
-    title = f"{on.runtime} {found.version}"
+    title = f"{meter.runtime} {found.version}"
     return {
         item.name: Latency(
             item.name,
             **asdict(timed[item.name]),
             runtime=title,
             device=found.processor,
-            threads=on.threads,
+            threads=meter.threads,
             input_size=item.shapes[0][1:],
         )
         for item in items
-        if item.name != REFERENCE
     }
+
+
+def items_of(nets: Mapping[str, Net], sizes: Mapping[str, Sequence[tuple[int, int]]]) -> list[Item]:
+    """The items that are timed for networks, by name."""
+    if REFERENCE in nets:
+        raise UserError(f"no network may be called {REFERENCE!r} here: that is the one all others are compared with")
+    return [_item(name, net, sizes[name]) for name, net in nets.items()]
 
 
 def reference() -> NetSpec:

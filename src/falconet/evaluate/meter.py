@@ -66,8 +66,12 @@ def item_of(name: str, spec: NetSpec, sizes: tuple[Size, ...], weights: Weights 
     def write(runtime: str, folder: Path) -> Path:
         return TARGETS[runtime]().export(spec, weights or drawn_weights(spec), folder, sizes=sizes)
 
-    counted = costs(spec, *sizes)
     shapes = tuple((1, one.channels, *size) for one, size in zip(spec.inputs, sizes, strict=True))
+    try:
+        counted = costs(spec, *sizes)
+    except ValueError as error:
+        given = ", ".join("x".join(map(str, shape)) for shape in shapes)
+        raise UserError(f"{name} does not take an input of {given}: {error}") from None
     return Item(name, shapes, write, counted.macs, counted.peak_activation_bytes)
 
 
