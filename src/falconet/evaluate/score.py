@@ -157,7 +157,7 @@ Limit = Annotated[float, BeforeValidator(_parse_limit)]
 PictureSize = Annotated[
     tuple[int, int], BeforeValidator(parse_size), PlainSerializer(lambda size: f"{size[0]}x{size[1]}", return_type=str)
 ]
-LIMITS = ("macs", "params", "peak_activation_bytes", "latency_ms")
+LIMITS = ("macs", "macs_per_pixel", "params", "peak_activation_bytes", "latency_ms")
 
 
 RANGE = ".."
@@ -166,8 +166,9 @@ RANGE = ".."
 class Budget(BaseModel):
     """What a network may cost at most; a limit left out is no limit.
 
-    All but `params` depend on the size of the picture, so it must be named: by the output (`at_output`, the
-    convention of super-resolution) or by the input (`at_input`), width first. A window has a lower end as well:
+    All but `params` and `macs_per_pixel` (of the picture that comes out) depend on the size of the picture, so it must
+    be named: by the output (`at_output`, the convention of super-resolution) or by the input (`at_input`), width first;
+    1280x720 comes out where it is not. A window has a lower end as well:
     "315K..325K" is the limit 325K and 315K in `at_least`.
 
     >>> Budget(macs="6.1G", at_output="1280x720").limits(), Budget(params="315K..325K").at_least
@@ -190,12 +191,13 @@ class Budget(BaseModel):
         return {**found, "at_least": least} if least else found
 
     macs: Limit | None = None
+    macs_per_pixel: Limit | None = None
     params: Limit | None = None
     peak_activation_bytes: Limit | None = None
     latency_ms: Limit | None = None
     at_output: PictureSize | None = None
     at_input: PictureSize | None = None
-    at_least: dict[Literal["macs", "params", "peak_activation_bytes", "latency_ms"], Limit] = {}
+    at_least: dict[Literal["macs", "macs_per_pixel", "params", "peak_activation_bytes", "latency_ms"], Limit] = {}
 
     @model_validator(mode="after")
     def _windows_are_open(self) -> Budget:
@@ -213,7 +215,7 @@ class Budget(BaseModel):
     def _names_its_picture(self) -> Budget:
         if self.at_output is not None and self.at_input is not None:
             raise UserError("name the picture size once: at_output or at_input, not both")
-        sized = [name for name in self.limits() if name != "params"]
+        sized = [name for name in self.limits() if name not in ("params", "macs_per_pixel")]
         if sized and self.at_output is None and self.at_input is None:
             raise UserError(
                 f"a budget of {', '.join(sized)} depends on the size of the picture; "

@@ -12,13 +12,14 @@ T = TypeVar("T")
 
 COST_LABELS = {
     "macs": "Multiply-accumulates",
+    "macs_per_pixel": "Multiply-accumulates a pixel",
     "params": "Parameters",
     "peak_activation_bytes": "Peak activation memory",
     "latency_ms": "Latency",
 }
-QUALITY_LABELS = {"psnr": "PSNR", "ssim": "SSIM"}
-DIGITS = {"psnr": 2, "ssim": 4}
-UNITS = {"psnr": "dB"}
+QUALITY_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "top1": "Top-1", "top5": "Top-5"}
+DIGITS = {"psnr": 2, "ssim": 4, "top1": 2, "top5": 2}
+UNITS = {"psnr": "dB", "top1": "%", "top5": "%"}
 
 
 def amount(value: float, digits: int = 3) -> str:
@@ -40,9 +41,9 @@ def _plain(value: float, digits: int) -> str:
 
 def cost_words(name: str, value: float, digits: int = 3) -> str:
     """A cost with its unit: "2.38 GMACs", "13.3 K parameters", "59 MB", "4.1 ms"."""
-    if name == "macs":
+    if name in ("macs", "macs_per_pixel"):
         number, _, prefix = amount(value, digits).partition(" ")
-        return f"{number} {prefix}MACs"
+        return f"{number} {prefix}MACs{' a pixel' * (name == 'macs_per_pixel')}"
     if name.endswith("_bytes"):
         return f"{amount(value, digits)}B" if abs(value) >= 1000 else f"{value:.0f} B"
     if name.endswith("_ms"):

@@ -14,6 +14,7 @@ from falconet.graph import costs
 from falconet.run.predict import LatencyLine
 from falconet.run.recipe import Recipe
 from falconet.search import STRATEGIES, RandomSettings
+from falconet.tasks import Classifier
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
@@ -22,19 +23,35 @@ DEFAULT_OUTPUT = (1280, 720)
 
 
 def sizes(recipe: Recipe) -> tuple[tuple[int, int], ...]:
-    """(height, width) of each input that costs are counted for: 1280x720 out unless the budget names a size."""
+    """(height, width) of each input that costs are counted for.
+
+    As the budget names them, else of the task's pictures where all have one size, else for 1280x720 out.
+    """
     given = recipe.budget.at_input
+    if given is None and recipe.budget.at_output is None and isinstance(recipe.task, Classifier):
+        return recipe.task.input_sizes(at_input=(recipe.task.size, recipe.task.size))
     at_output = None if given else recipe.budget.at_output or DEFAULT_OUTPUT
     return recipe.task.input_sizes(at_output=at_output, at_input=given)
 
 
 def counter(recipe: Recipe, latency: LatencyLine | None = None) -> Callable[[NetSpec], Mapping[str, float]]:
-    """Counts the costs of a network, and predicts its latency when a line for it is given."""
+    """Counts the costs of a network, and predicts its latency when a line for it is given.
+
+    Multiply-accumulates are counted a pixel of the output as well, when the budget asks for that.
+    """
     at = sizes(recipe)
+    by_pixel = "macs_per_pixel" in recipe.budget.limits()
+    num_pixels = at[0][0] * at[0][1] * getattr(recipe.task, "scale", 1) ** 2
 
     def count(spec: NetSpec) -> Mapping[str, float]:
         found = costs(spec, *at)
-        counted = {"macs": found.macs, "params": found.params, "peak_activation_bytes": found.peak_activation_bytes}
+        counted: dict[str, float] = {
+            "macs": found.macs,
+            "params": found.params,
+            "peak_activation_bytes": found.peak_activation_bytes,
+        }
+        if by_pixel:
+            counted["macs_per_pixel"] = found.macs / num_pixels
         return counted if latency is None else {**counted, "latency_ms": latency.predict(spec)}
 
     return count
@@ -56,6 +73,11 @@ def objectives(recipe: Recipe) -> tuple[Objective, ...]:
 def strategy_name(recipe: Recipe) -> str:
     """The name of the recipe's strategy, as in STRATEGIES."""
     return next(name for name, strategy in STRATEGIES.items() if type(recipe.search) is strategy.Settings)
+
+
+def shares_weights(recipe: Recipe) -> bool:
+    """Whether there is a supernet at all; not when it gets no step and networks are judged by a proxy training."""
+    return recipe.supernet.steps != 0 or recipe.search.proxy is None
 
 
 def is_random(recipe: Recipe) -> bool:

@@ -1,0 +1,83 @@
+"""The restoration space at scale 1: unshuffled input, noise map, skip. Costs by hand, sharing, any picture size."""
+
+from random import Random
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from falconet.graph import costs, reach
+from falconet.graph.network import Network, deployed
+from falconet.spaces import Restoration, build, every, largest, sample, smallest, union
+
+SMALL = {"scale": 1, "width": (4, 8), "depth": (1, 2), "kind": ("residual", "ecb"), "activation": "relu"}
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1, 9 * 8 * 2 + 9 * 64 * 2), (2, (9 * 8 * 4 * 2 + 9 * 64 * 2) / 4)])
+def test_multiply_accumulates_a_pixel_by_hand(factor: int, expected: float) -> None:
+    """Head and tail, and one residual block of two convolutions; 4 channels at half resolution."""
+    space = Restoration(scale=1, colour="grey", width=8, depth=1, kind="residual", activation="relu", unshuffle=factor)
+    assert costs(build(space, largest(space)), (48, 60)).macs == expected * 48 * 60
+
+
+@pytest.mark.parametrize("noise_map", [False, True])
+@pytest.mark.parametrize("colour", ["grey", "rgb"])
+def test_networks_take_pictures_of_any_size(colour: str, noise_map: bool) -> None:
+    space = Restoration(colour=colour, noise_map=noise_map, unshuffle=(1, 2, 3, 4), **SMALL)
+    channels = 1 if colour == "grey" else 3
+    x = torch.rand(2, channels, 23, 17)
+    for seed in range(12):
+        spec = build(space, sample(space, Random(seed)))
+        xs = (x, torch.rand(2, 1, 23, 17)) if noise_map else (x,)
+        assert Network(spec)(xs).shape == x.shape
+
+
+def test_without_weights_the_picture_comes_out_as_it_went_in() -> None:
+    for factor in (1, 2, 4):
+        space = Restoration(colour="grey", unshuffle=factor, **SMALL)
+        network = Network(build(space, smallest(space)))
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+        x = torch.rand(1, 1, 21, 34)
+        assert torch.equal(network((x,)), x)
+
+
+def test_every_network_is_an_exact_part_of_the_supernet() -> None:
+    space = Restoration(colour="grey", noise_map=True, unshuffle=(1, 2), **SMALL)
+    torch.manual_seed(0)
+    supernet = Network(store=union(space, Random(0)))
+    xs = torch.rand(1, 1, 13, 18), torch.rand(1, 1, 13, 18)
+    for arch in list(every(space))[::3]:
+        spec = build(space, arch)
+        extract = supernet.extract(spec)
+        assert torch.equal(supernet(xs, spec), extract(xs))
+        assert torch.allclose(deployed(extract)(xs), extract(xs), atol=1e-5)
+
+
+def test_factors_share_no_weights() -> None:
+    one, two = (union(Restoration(colour="grey", unshuffle=factor, **SMALL), Random(0)) for factor in (1, 2))
+    both = union(Restoration(colour="grey", unshuffle=(1, 2), **SMALL), Random(0))
+    assert not one.slots.keys() & two.slots.keys()
+    assert both.slots.keys() == one.slots.keys() | two.slots.keys()
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_tiles_stay_in_step(factor: int) -> None:
+    """A tile that begins at a multiple of the factor, with the margin that `reach` names, computes what the whole does."""
+    space = Restoration(colour="grey", unshuffle=factor, **SMALL)
+    torch.manual_seed(0)
+    network = Network(build(space, largest(space))).eval()
+    margin = reach(build(space, largest(space)))
+    x = torch.rand(1, 1, 12 * factor + 2 * margin, 40)
+    with torch.no_grad():
+        whole, tile = network((x,)), network((x[:, :, 12 * factor - 4 * factor :],))
+    assert margin % factor == 0
+    torch.testing.assert_close(whole[:, :, 8 * factor + margin :], tile[:, :, margin:])
+
+
+def test_unshuffle_is_for_scale_1() -> None:
+    with pytest.raises(ValidationError, match="unshuffle is for scale 1"):
+        Restoration(unshuffle=(1, 2))
+    with pytest.raises(ValidationError, match="options must ascend"):
+        Restoration(scale=1, unshuffle=(2, 1))
