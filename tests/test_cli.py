@@ -115,7 +115,16 @@ def test_list(falconet: Falconet, table: str, name: str) -> None:
 
 def test_list_zoo(falconet: Falconet) -> None:
     names = [row["name"] for row in json.loads(falconet("list", "zoo", "--json").out)]
-    assert {"espcn", "fsrcnn", "vdsr", "ecbsr"} <= set(names)
+    assert {"espcn", "fsrcnn", "vdsr", "ecbsr", "resnet50", "mobilenet_v3_large"} <= set(names)
+
+
+def test_the_zoo_is_listed_by_what_its_networks_are_for(falconet: Falconet) -> None:
+    rows = json.loads(falconet("list", "zoo", "--json").out)
+    purposes = [row["for"] for row in rows]
+    assert list(dict.fromkeys(purposes)) == ["super_resolution", "denoising", "classification"]
+    assert [row["name"] for row in rows if row["for"] == "denoising"][:1] == ["dncnn"]
+    lines = falconet("list", "zoo").out.splitlines()
+    assert any(line.split()[:2] == ["classification", "resnet50"] for line in lines)
 
 
 def test_init_then_plan(falconet: Falconet, few: Path) -> None:
@@ -168,6 +177,18 @@ def test_inspect_a_zoo_network(falconet: Falconet) -> None:
         "macs", "params", "peak_activation_bytes",
     }  # fmt: skip
     assert "PixelShuffle" in falconet("inspect", "espcn", "--input", "1x360x640").out
+
+
+def test_inspect_a_classifier_at_the_size_that_it_was_made_for(falconet: Falconet) -> None:
+    found = json.loads(falconet("inspect", "resnet50", "--json").out)
+    assert (found["macs"], found["params"]) == (4_089_184_256, 25_557_032)
+    small = json.loads(falconet("inspect", "resnet50", "--input", "3x32x32", "--json").out)
+    assert small["macs"] < found["macs"] / 40
+    assert "x 3x32x32" in falconet("inspect", "resnet20").out.splitlines()[-1]
+    assert_refused(falconet("inspect", "resnet50", "--input", "1x32x32"), "takes 3 channels, not 1", "3x32x32")
+    assert_refused(falconet("inspect", "resnet50", "--input", "224"), "such as 3x224x224; got '224'")
+    assert_refused(falconet("inspect", "alexnet", "--input", "3x64x64"), "cannot take pictures of 64x64", "for 224x224")
+    assert_refused(falconet("inspect", "resnet51"), "did you mean resnet")
 
 
 def test_inspect_a_file_and_a_model(falconet: Falconet, run_folder: Path, tmp_path: Path) -> None:

@@ -29,6 +29,11 @@ def list_table(
 ) -> None:
     """List the spaces, tasks, strategies, zoo networks, trained models or export targets there are."""
     rows = [{"name": name, "summary": summary} for name, summary in summaries(table).items()]
+    if table is Table.ZOO:
+        from falconet.zoo import GROUPS
+
+        purpose = {name: group for group, networks in GROUPS.items() for name in networks}
+        rows = [{"for": purpose[row["name"]], **row} for row in rows]
     if as_json:
         print_json(rows)
     else:

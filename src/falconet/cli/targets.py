@@ -22,15 +22,21 @@ DEFAULT_TASK = "super_resolution"
 
 @dataclass(frozen=True)
 class Found:
-    """A network and what it is called; the task when it is known."""
+    """A network and what it is called; the task when it is known, the (height, width) that it was made for if any."""
 
     title: str
     spec: NetSpec
     task: Task | None = None
+    made_for: tuple[int, int] | None = None
 
     def sizes(self, input_shape: str | None) -> tuple[tuple[int, int], ...]:
-        """(height, width) of each input: as given, or what the task needs for 1280x720 out. UserError otherwise."""
+        """(height, width) of each input, which the network can take; UserError otherwise.
+
+        As given, or what it was made for, or what the task needs for 1280x720 out.
+        """
         if input_shape is None:
+            if self.made_for is not None:
+                return (self.made_for,) * len(self.spec.inputs)
             if self.task is not None:
                 return self.task.input_sizes(at_output=DEFAULT_OUTPUT)
             channels = self.spec.inputs[0].channels
@@ -43,18 +49,30 @@ class Found:
             if given.channels != channels:
                 right = f"--input {given.channels}x{height}x{width}"
                 raise UserError(f"{self.title} takes {given.channels} channels, not {channels}: {right}")
+        self._check_fits((height, width))
         return ((height, width),) * len(self.spec.inputs)
+
+    def _check_fits(self, size: tuple[int, int]) -> None:
+        from falconet.graph import infer_shapes
+        from falconet.graph.spec import input_shapes
+
+        try:
+            infer_shapes(self.spec, input_shapes(self.spec, size))
+        except ValueError as error:
+            size_text = "x".join(map(str, size))
+            advice = f"; it was made for {self.made_for[0]}x{self.made_for[1]}" if self.made_for else ""
+            raise UserError(f"{self.title} cannot take pictures of {size_text} pixels: {error}{advice}") from None
 
 
 def network_of(target: str) -> Found:
     """The network that TARGET names: a zoo network, a model's name or folder, or a JSON file. UserError if none."""
     from falconet.deploy import load_model, shipped_models
     from falconet.run.reading import suggestion
-    from falconet.zoo import ZOO
+    from falconet.zoo import PUBLISHED, ZOO
 
     path = Path(target)
     if target in ZOO:
-        return Found(target, ZOO[target]())
+        return Found(target, ZOO[target](), made_for=PUBLISHED[target].size if target in PUBLISHED else None)
     if path.is_dir() or target in shipped_models():
         model = load_model(target)
         return Found(model.name, model.spec, model.task)
