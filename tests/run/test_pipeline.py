@@ -211,7 +211,8 @@ def test_the_better_weights_are_kept(finished: Path, a_copy: Copy, tiny: Recipe)
     one = searches(folder, tiny)[0]
     chosen = next(one_kept for one_kept in pipeline.choose(record, one, [one]) if one_kept.name == "macs-3M")
     assert stage_of(chosen) == "final.macs-3M"
-    assert quality(trained(record, one, chosen, supernet), tiny.task, dataset) == chosen.trial.quality
+    network = trained(record, one, chosen, supernet, dataset)
+    assert quality(network, tiny.task, dataset) == chosen.trial.quality
 
 
 def test_a_report_of_a_run_that_has_just_begun(begun: Path, a_copy: Copy) -> None:

@@ -130,7 +130,7 @@ def _work(record: Record, recipe: Recipe, progress: Progress) -> Path:
         train_all(record, one, [*kept, *drawn], supernet, dataset, steps, progress)
         ship(record, one, kept, supernet, dataset, progress)
         for chosen in drawn:
-            test_rival(record, recipe, chosen.name, trained(record, one, chosen, supernet), dataset, progress)
+            test_rival(record, recipe, chosen.name, trained(record, one, chosen, supernet, dataset), dataset, progress)
         found[one.id] = (one, kept)
         time_models(record, one, [chosen.name for _, chosens in found.values() for chosen in chosens], progress)
     for rival in recipe.rivals.nets:

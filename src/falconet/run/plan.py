@@ -33,7 +33,7 @@ from falconet.run.rivals import rival_spec
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
 from falconet.run.suits import check_suits
-from falconet.run.wanted import counter, is_random, main_cost, sizes, wanted
+from falconet.run.wanted import counter, is_random, main_cost, shares_weights, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
 from falconet.train.settings import TrainSettings
@@ -111,6 +111,7 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     UserError when the pictures cannot be used, and InfeasibleBudget, with the smallest costs there are, when a budget
     cannot be met.
     """
+    _check_trust(recipe)
     check_feasible(recipe)
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)
     for test_set in recipe.data.test.values():  # read for the last table only, but missed before hours are spent
@@ -164,6 +165,15 @@ def _plan_comparisons(
     if recipe.trust.networks:
         wanted_steps = [seconds[name] for name in wanted(recipe)]
         minutes["trust"] = recipe.trust.networks * recipe.trust.steps * median(wanted_steps) / 60
+
+
+def _check_trust(recipe: Recipe) -> None:
+    """UserError when the ranking of a supernet is to be checked and there is none."""
+    if recipe.trust.networks and not shares_weights(recipe):
+        raise UserError(
+            "trust.networks checks how a supernet ranks, but here networks are judged by a proxy training and "
+            "there is no supernet; set trust.networks to 0"
+        )
 
 
 def check_feasible(recipe: Recipe, latency: LatencyLine | None = None) -> Feasible:
@@ -225,19 +235,23 @@ def _time(
     from falconet.train.paths import alone, paths
 
     torch.manual_seed(recipe.seed)
-    store = Network(store=union(recipe.space, Random(recipe.seed)))
-    sharing = paths(recipe.space, recipe.supernet.paths)
-    seconds = {
-        "supernet": earlier.seconds_per_step["supernet"]
-        if earlier
-        else _step_seconds(store, recipe, dataset, recipe.supernet, sharing)
-    }
+    seconds = {"supernet": earlier.seconds_per_step["supernet"] if earlier else 0.0}
+    if shares_weights(recipe):
+        store = Network(store=union(recipe.space, Random(recipe.seed)))
+        if not earlier:
+            sharing = paths(recipe.space, recipe.supernet.paths)
+            seconds["supernet"] = _step_seconds(store, recipe, dataset, recipe.supernet, sharing)
     for name, budget in wanted(recipe).items():
         spec = build(recipe.space, _nearest(recipe, feasible, archs, budget, latency))
         seconds[name] = _step_seconds(Network(spec), recipe, dataset, recipe.final, alone(spec))
+    proxy, judged = recipe.search.proxy, Network(spec)
+    training = 0.0 if proxy is None else proxy.steps * _step_seconds(judged, recipe, dataset, proxy, alone(spec))
     began = time.process_time()
-    quality(store, recipe.task, dataset, spec)
-    return seconds, time.process_time() - began
+    if proxy is None:
+        quality(store, recipe.task, dataset, spec)
+    else:
+        quality(judged, recipe.task, dataset)
+    return seconds, training + time.process_time() - began
 
 
 def _step_seconds(network: Network, recipe: Recipe, dataset: Dataset, settings: TrainSettings, trained: Paths) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -118,9 +118,11 @@ def _fields_at(model: type[BaseModel], place: tuple[int | str, ...]) -> tuple[st
     """The field names of the model nested at `place`."""
     for part in place:
         found = model.model_fields.get(str(part))
-        if found is None or not (isinstance(found.annotation, type) and issubclass(found.annotation, BaseModel)):
+        kinds = () if found is None else (found.annotation, *get_args(found.annotation))  # Settings, or Settings | None
+        models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not models:
             return ()
-        model = found.annotation
+        model = models[0]
     return tuple(model.model_fields)
 
 

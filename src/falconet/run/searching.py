@@ -1,7 +1,7 @@
 """The search stages: the strategy of the recipe, and random search with as many evaluations beside it.
 
-Networks are judged with the weights they inherit from the supernet. Every trial is a line of trials.jsonl, so a search
-that was killed goes on where its log ends.
+Networks are judged with the weights they inherit from the supernet, or by a proxy training (`proxy`). Every trial is a
+line of trials.jsonl, so a search that was killed goes on where its log ends.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from falconet.evaluate import Cost, Trial
 from falconet.run.predict import LatencyLine
 from falconet.run.progress import Progress
+from falconet.run.proxy import fidelity, train_proxy, version
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.searches import OneSearch
@@ -23,6 +24,7 @@ from falconet.search import STRATEGIES, Evaluate, Feasible, Strategy, front_of, 
 from falconet.spaces import Arch, build
 
 if TYPE_CHECKING:
+    from falconet.graph import NetSpec
     from falconet.tasks import Dataset
 
 TRIALS_FILE = "trials.jsonl"
@@ -68,7 +70,7 @@ def _search(record: Record, one: OneSearch, judge: Judge, progress: Progress, pr
 
         trials = search(
             make_strategy(recipe, proposer, feasible),
-            evaluator(recipe, judge, feasible),
+            evaluator(record, recipe, judge, feasible),
             record.path(TRIALS_FILE),
             evaluations=total,
             round_size=recipe.search.population,
@@ -92,9 +94,16 @@ def make_strategy(recipe: Recipe, proposer: str, feasible: Feasible) -> Strategy
     return STRATEGIES[proposer](recipe.space, feasible, objectives(recipe), settings)
 
 
-def evaluator(recipe: Recipe, judge: Judge, feasible: Feasible) -> Evaluate:
-    """Judges architectures by the quality of the weights they inherit, and counts their costs."""
+def evaluator(record: Record, recipe: Recipe, judge: Judge, feasible: Feasible) -> Evaluate:
+    """Judges architectures by the quality of the weights they inherit or that a proxy gives, and counts their costs."""
     from falconet.evaluate.quality import quality
+
+    proxy = recipe.search.proxy
+
+    def figures_of(spec: NetSpec) -> dict[str, float]:
+        if proxy is None:
+            return quality(judge.supernet.network, recipe.task, judge.dataset, spec)
+        return quality(train_proxy(record, recipe, proxy, judge.dataset, spec), recipe.task, judge.dataset)
 
     def evaluate(asked: Sequence[tuple[int, Arch]]) -> Iterable[Trial]:
         for index, arch in asked:
@@ -102,7 +111,7 @@ def evaluator(recipe: Recipe, judge: Judge, feasible: Feasible) -> Evaluate:
             spec = build(recipe.space, arch)
             figures, error = dict[str, float](), ""
             try:
-                figures = quality(judge.supernet.network, recipe.task, judge.dataset, spec)
+                figures = figures_of(spec)
             except (RuntimeError, FloatingPointError, MemoryError) as failure:
                 error = f"{type(failure).__name__}: {failure}"
             yield Trial(
@@ -116,8 +125,8 @@ def evaluator(recipe: Recipe, judge: Judge, feasible: Feasible) -> Evaluate:
                     name: Cost(value, "predicted" if name == "latency_ms" else "counted")
                     for name, value in feasible.costs(arch).items()
                 },
-                weights=judge.supernet.version,
-                fidelity="inherited",
+                weights=judge.supernet.version if proxy is None else version(recipe, proxy),
+                fidelity=fidelity(recipe),
                 executor="this process",
                 seconds=round(time.perf_counter() - began, 4),
             )

@@ -70,7 +70,7 @@ def ship(
     for chosen in kept:
         if record.done(f"export.{chosen.name}"):
             continue
-        network = trained(record, one, chosen, supernet)
+        network = trained(record, one, chosen, supernet, dataset)
         run = runner(deployed(network))
         _test(record, one.recipe, chosen.name, run, dataset, progress)
         with record.stage(f"export.{chosen.name}") as clock:

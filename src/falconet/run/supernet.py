@@ -19,6 +19,7 @@ from falconet.graph import NetSpec, Store
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
+from falconet.run.wanted import shares_weights
 from falconet.spaces import draw, union
 
 if TYPE_CHECKING:
@@ -46,10 +47,22 @@ def train_supernet(record: Record, recipe: Recipe, dataset: Dataset, steps: int,
     from falconet.graph.network import Network
 
     folder = record.path("checkpoints", "supernet")
+    if not shares_weights(recipe):
+        return _nothing_shared(record)
     store = _store(folder / "store.json", recipe)
     if not record.done(STAGE):
         _train(record, recipe, dataset, store, steps, folder, progress)
     return Supernet(load_kept(Network(store=store), folder), str(record.facts(STAGE)["version"]))
+
+
+def _nothing_shared(record: Record) -> Supernet:
+    """A supernet of no weights: networks are judged by proxy trainings alone."""
+    from falconet.graph.network import Network
+
+    if not record.done(STAGE):
+        with record.stage(STAGE) as clock:
+            clock.finish({"version": "none", "steps": 0})
+    return Supernet(Network(store=Store({})), "none")
 
 
 def _train(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from falconet.run.choosing import Chosen
 from falconet.run.progress import Progress
+from falconet.run.proxy import judged_with
 from falconet.run.recipe import can_be_written
 from falconet.run.record import Record
 from falconet.run.searches import OneSearch
@@ -76,7 +77,7 @@ def train_one(
 
     recipe, folder = one.recipe, record.path("checkpoints", chosen.name)
     spec = build(recipe.space, chosen.trial.arch)
-    network, inherited = supernet.network.extract(spec), chosen.trial.quality
+    network, inherited = judged_with(record, recipe, supernet, dataset, spec), chosen.trial.quality
     with record.stage(stage_of(chosen)) as clock, progress.task(chosen.name, steps) as update:
         if steps == 0:
             clock.finish({"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"})
@@ -103,13 +104,13 @@ def train_one(
         )
 
 
-def trained(record: Record, one: OneSearch, chosen: Chosen, supernet: Supernet) -> Network:
+def trained(record: Record, one: OneSearch, chosen: Chosen, supernet: Supernet, dataset: Dataset) -> Network:
     """The network with the better of its two weights, when its stage is done."""
     from falconet.graph.network import Network
 
     spec = build(one.recipe.space, chosen.trial.arch)
     if record.facts(stage_of(chosen))["weights"] == "inherited":
-        return supernet.network.extract(spec).eval()
+        return judged_with(record, one.recipe, supernet, dataset, spec)
     return load_kept(Network(spec), record.path("checkpoints", chosen.name))
 
 

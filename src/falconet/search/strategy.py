@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from falconet.evaluate.score import Budget, InfeasibleBudget, Objective, Trial, check_budget, format_quantity
 from falconet.spaces import Arch, Space, build, largest, mutate, sample, smallest
+from falconet.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
@@ -28,16 +29,24 @@ if TYPE_CHECKING:
 WALK = 200  # changes on the way into a window, at most
 
 
-class SearchSettings(BaseModel):
-    """How long to search, and how many networks are proposed and evaluated per round.
+class ProxySettings(TrainSettings):
+    """A short training from scratch, for `steps` steps, by which networks are judged."""
 
-    Each strategy derives its own from these; the field `strategy` there names it, so that a recipe can tell them apart.
+    steps: int = Field(ge=1)
+
+
+class SearchSettings(BaseModel):
+    """How long to search, how many networks are proposed and evaluated per round, and how they are judged.
+
+    Networks are judged with the weights they inherit from the supernet, or by a `proxy` training. Each strategy derives
+    its own settings from these; the field `strategy` there names it, so that a recipe can tell them apart.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     evaluations: int = Field(300, ge=1)
     population: int = Field(50, ge=2)
+    proxy: ProxySettings | None = None
 
     @property
     def improves_one(self) -> bool:
