@@ -6,6 +6,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from falconet.report import story
+from falconet.report.confusion import Confusion, confusions
 from falconet.report.drawing import draw_network
 from falconet.report.pictures import Embedded, embed
 from falconet.report.reading import ModelFolder, Run
@@ -31,6 +32,7 @@ class Card:
     drawing: Markup | None
     pictures: tuple[Embedded, ...]
     more_pictures: int = 0
+    confusions: tuple[Confusion, ...] = ()
 
 
 def make_cards(run: Run, problems: list[str]) -> list[Card]:
@@ -56,6 +58,7 @@ def make_cards(run: Run, problems: list[str]) -> list[Card]:
                 _drawing(folder, problems),
                 pictures,
                 len(folder.pictures) - len(pictures),
+                confusions(model, run.results.classes),
             )
         )
     return cards

@@ -7,6 +7,7 @@ own, so names and texts from strangers stay text even if an escape were forgotte
 """
 
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -38,6 +39,8 @@ from falconet.report.tables import (
 )
 from falconet.report.views import entries, set_names
 from falconet.report.words import plural
+
+MOST_NAMES = 400
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ def gather(run: Run) -> Page:
         hypervolume=verdict.hypervolume_words(run),
         comparisons=comparison_table(run),
         trust=[figure for figure in (rank_figure(run), trust_figure(run)) if figure is not None],
-        trust_words=verdict.rank_words(rank) if rank else "",
+        trust_words=f"{verdict.rank_words(rank)} {verdict.advice_words(rank, run.results.quality)}" if rank else "",
         ranks=rank_table(run),
         prediction=prediction_figure(run),
         latencies=latency_table(run),
@@ -179,12 +182,18 @@ def data_groups(run: Run) -> list[DataGroup]:
     for key, words in (("train", "seen in training"), ("validation", "scored during the search, never trained on")):
         names = run.data.get(key)
         if isinstance(names, list) and names:
-            found.append(DataGroup(key, plural(len(names), "picture"), words, tuple(str(name) for name in names)))
+            found.append(DataGroup(key, plural(len(names), "picture"), words, shown_names(names)))
     for name in set_names(run):
         scores = [entry.test[name] for entry in entries(run) if name in entry.test]
-        names = tuple(dict.fromkeys(picture for score in scores for picture in score.per_image))
+        names = shown_names(list(dict.fromkeys(picture for score in scores for picture in score.per_image)))
         found.append(DataGroup(name, plural(scores[0].num_images, "picture"), "read for the final table only", names))
     return found
+
+
+def shown_names(names: Sequence[object]) -> tuple[str, ...]:
+    """Names of pictures, the first MOST_NAMES of them; tens of thousands help nobody."""
+    more = (f"and {len(names) - MOST_NAMES:,} more",) if len(names) > MOST_NAMES else ()
+    return (*(str(name) for name in names[:MOST_NAMES]), *more)
 
 
 def data_notes(run: Run) -> list[str]:

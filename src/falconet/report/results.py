@@ -39,11 +39,15 @@ class Interval(_Record):
 
 
 class SetScore(_Record):
-    """Scores on one folder of test pictures: the mean of each metric, and each picture's own."""
+    """Scores on one folder of test pictures: the mean of each metric, and each picture's own.
+
+    Of a classifier, `confusion[i][j]` counts the pictures of class i that it called j.
+    """
 
     metrics: dict[str, float]
     num_images: int
     per_image: dict[str, dict[str, float]] = {}
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 class LatencyRow(_Record):
@@ -208,10 +212,14 @@ class RankRow(_Record):
 
 
 class RankPoint(_Record):
-    """One network judged twice: by the supernet's weights and after its own training."""
+    """One network judged twice: by the supernet's weights and after its own training.
+
+    `shared_statistics` is inherited quality with the supernet's own batch-norm statistics, where those are not used.
+    """
 
     inherited: float
     trained: float
+    shared_statistics: float | None = None
     macs: float | None = None
     network: str = ""
 
@@ -276,6 +284,7 @@ class Results(_Record):
     quality: str = "psnr_y"
     quality_unit: str = "dB"
     at_output: str = ""
+    classes: tuple[str, ...] = ()
     protocol: str = ""
     terms: str = ""
     search: str = ""

@@ -5,6 +5,7 @@ A difference that may be chance is called a tie; one without a measured interval
 
 from dataclasses import dataclass
 
+from falconet.evaluate.paired import paired
 from falconet.report.reading import Run
 from falconet.report.results import Comparison, CostPrediction, RankCorrelation, RankRow, SearchResult
 from falconet.report.tables import budget_words
@@ -138,6 +139,30 @@ def rank_words(found: RankCorrelation) -> str:
         near = f"Among networks of nearly equal cost ({band.within}), where cost alone cannot choose,"
         sentences.append(f"{near} {found.measure} of the shared weights is {band.value:.2f}: {useful}.")
     return " ".join(sentences)
+
+
+def advice_words(found: RankCorrelation, quality: str) -> str:
+    """What statistics of its own gain a network, and whether to train what is kept, from the networks judged twice."""
+    sentences, points = [], found.points
+    gains = [p.inherited - p.shared_statistics for p in points if p.shared_statistics is not None]
+    if gains:
+        gain = signed(quality, sum(gains) / len(gains))
+        sentences.append(
+            f"Statistics of its own (batch norm, taken anew) change a network's inherited quality by {gain} on average "
+            f"over {plural(len(gains), 'network')}."
+        )
+    if len(points) < 3:
+        return " ".join(sentences)
+    trained, kept = ({str(i): getattr(p, name) for i, p in enumerate(points)} for name in ("trained", "inherited"))
+    apart = paired(trained, kept)
+    low, high = signed(quality, apart.low), signed(quality, apart.high)
+    by = f"{signed(quality, apart.mean)} (95 % interval {low} to {high})"
+    words = {
+        "better": f"Train what you keep: {found.truth}, networks gain {by} over what they inherit.",
+        "worse": f"Keep the inherited weights, or train longer: {found.truth}, networks come out {by} against them.",
+        "tie": f"Keep the inherited weights: {found.truth}, networks come out {by} against them, which may be chance.",
+    }
+    return " ".join([*sentences, words[apart.verdict]])
 
 
 def _percent_right(row: RankRow) -> str:

@@ -32,6 +32,7 @@ from falconet.run.shipping import baseline_names
 from falconet.run.training import stage_of
 from falconet.run.trust import rank_correlation
 from falconet.run.wanted import DEFAULT_OUTPUT, is_random, sizes, strategy_name
+from falconet.tasks import Classifier
 from falconet.zoo import ZOO
 
 Facts = Mapping[str, Any]
@@ -49,12 +50,14 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
     ]
     drawn = _random_rivals(record, [one for one, _ in found.values()])
     baselines = (*_baselines(record, recipe), *_rivals(record, recipe), *drawn, *_prototype(recipe))
-    at = recipe.budget.at_output or (None if recipe.budget.at_input else DEFAULT_OUTPUT)
+    has_size = recipe.budget.at_input or isinstance(recipe.task, Classifier)
+    at = recipe.budget.at_output or (None if has_size else DEFAULT_OUTPUT)
     return Results(
         run=record.folder.resolve().name,
         quality=recipe.task.quality,
         quality_unit=quality_unit(recipe.task.quality),
         at_output=f"{at[0]}x{at[1]}" if at else "",
+        classes=recipe.task.classes if isinstance(recipe.task, Classifier) else (),
         protocol=recipe.task.protocol,
         terms=recipe.data.terms,
         search=first.id,
@@ -119,7 +122,7 @@ def _parity(exported: Facts) -> tuple[Parity, ...]:
 
 def _set_scores(tested: Facts) -> dict[str, SetScore]:
     return {
-        title: SetScore(metrics=one["metrics"], num_images=one["num_images"], per_image=one["per_image"])
+        title: SetScore.model_validate({key: one[key] for key in SetScore.model_fields if key in one})
         for title, one in tested.get("test", {}).items()
     }
 

@@ -48,7 +48,7 @@ def data_facts(dataset: Dataset) -> dict[str, Json]:
 def _digest(dataset: Dataset) -> str:
     """The identity of all pixels, in order."""
     found = hashlib.sha256()
-    for example in (*dataset.train, *dataset.validation):
+    for example in (*dataset.train, *dataset.validation, *dataset.holdout):
         for pixels in (*example.inputs, example.target):
             found.update(f"{example.name} {pixels.shape} {pixels.dtype}".encode())
             found.update(np.ascontiguousarray(pixels).data)

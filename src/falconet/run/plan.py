@@ -36,6 +36,8 @@ from falconet.run.suits import check_suits
 from falconet.run.wanted import counter, is_random, main_cost, shares_weights, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
+from falconet.tasks import Classifier
+from falconet.tasks.labelled import listing
 from falconet.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -114,8 +116,7 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     _check_trust(recipe)
     check_feasible(recipe)
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)
-    for test_set in recipe.data.test.values():  # read for the last table only, but missed before hours are spent
-        test_set.paths()
+    check_tests(recipe)
     for name in recipe.rivals.baselines:
         recipe.task.baseline(name)
     progress.say("planning: drawing networks, timing a few")
@@ -176,6 +177,17 @@ def _check_trust(recipe: Recipe) -> None:
         )
 
 
+def check_tests(recipe: Recipe) -> None:
+    """Raise UserError when a test set is missing: it is read for the last table only, but missed before hours pass."""
+    if recipe.data.holdout and not isinstance(recipe.task, Classifier):
+        raise UserError(f"data.holdout is for classifiers; the task {recipe.task.name} takes folders in data.test")
+    for test_set in recipe.data.test.values():
+        if isinstance(recipe.task, Classifier):
+            listing(test_set.folder)
+        else:
+            test_set.paths()
+
+
 def check_feasible(recipe: Recipe, latency: LatencyLine | None = None) -> Feasible:
     """The judge of the recipe's budget. Raises InfeasibleBudget unless every network wanted can be had."""
     count = counter(recipe, latency)
@@ -211,8 +223,9 @@ def _draws(recipe: Recipe) -> list[Arch]:
 def _latency(recipe: Recipe, archs: list[Arch]) -> LatencyLine:
     """Times a dozen networks, spread over the costs from the smallest to half as much again as the budget."""
     judge = Feasible(recipe.space, recipe.budget, counter(recipe))
-    roomy = ROOM * recipe.budget.limits().get("macs", math.inf)
-    cost = {arch: judge.costs(arch)["macs"] for arch in archs if judge.costs(arch)["macs"] <= roomy}
+    name = "macs_per_pixel" if main_cost(recipe) == "macs_per_pixel" else "macs"
+    roomy = ROOM * recipe.budget.limits().get(name, math.inf)
+    cost = {arch: judge.costs(arch)[name] for arch in archs if judge.costs(arch)[name] <= roomy}
     ordered = sorted(cost or {archs[0]: 0.0}, key=lambda arch: (cost.get(arch, 0.0), arch.digest))
     spread = [ordered[round(place)] for place in linspace(0, len(ordered) - 1, TIMED_NETWORKS)]
     specs = {arch.digest: build(recipe.space, arch) for arch in spread}
@@ -239,7 +252,7 @@ def _time(
     if shares_weights(recipe):
         store = Network(store=union(recipe.space, Random(recipe.seed)))
         if not earlier:
-            sharing = paths(recipe.space, recipe.supernet.paths)
+            sharing = paths(recipe.space, recipe.supernet.paths, sizes(recipe))
             seconds["supernet"] = _step_seconds(store, recipe, dataset, recipe.supernet, sharing)
     for name, budget in wanted(recipe).items():
         spec = build(recipe.space, _nearest(recipe, feasible, archs, budget, latency))

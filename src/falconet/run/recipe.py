@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SerializeAsAny, model_validator
 
 from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.graph import NetSpec
+from falconet.run.prepared import knowing, prepared, shared_settings, unwrapped
 from falconet.run.reading import Problems, read_yaml, split_override, suggestion, with_override
 from falconet.run.settings import FinalSettings, Rivals, SpaceFile, SupernetSettings, TrustSettings
 from falconet.search import STRATEGIES, SearchSettings
@@ -45,6 +46,15 @@ class Recipe(BaseModel):
     rivals: Rivals = Rivals()
     seed: int = Field(0, ge=0)
     workers: int = Field(1, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prepare(cls, values: object) -> object:
+        """A task that classifies learns its classes here, and its space to begin with what the task does first."""
+        if not isinstance(values, dict) or not isinstance(values.get("data"), DataSettings) or "space" not in values:
+            return values
+        task = knowing(values["task"], values["data"])
+        return {**values, "task": task, "space": prepared(values["space"], task)}
 
 
 DEFAULT_STRATEGY = "nsga2"
@@ -121,13 +131,18 @@ def overridden(tree: Mapping[str, object], overrides: Sequence[str]) -> tuple[di
 
 def _read(tree: Mapping[str, object], problems: Problems) -> Recipe | None:
     problems.unknown(tree, Recipe.model_fields)
-    task = problems.choose(TASKS, tree.get("task"), "task")
+    task: Task | None = problems.choose(TASKS, tree.get("task"), "task")
+    data = problems.read(DataSettings, tree["data"], "data") if isinstance(tree.get("data"), Mapping) else None
+    task = knowing(task, data) if task is not None and data is not None else task
     sections: dict[str, object] = {
         "task": task,
         "space": _read_space(tree.get("space"), task, problems),
         "search": _read_search(tree.get("search"), problems),
     }
     for name, model in SECTIONS.items():
+        if name == "data" and isinstance(tree.get("data"), Mapping):
+            sections[name] = data
+            continue
         sections[name] = problems.read(model, {} if tree.get(name) is None else tree[name], name)
     if any(section is None for section in sections.values()):
         return None
@@ -135,18 +150,19 @@ def _read(tree: Mapping[str, object], problems: Problems) -> Recipe | None:
     return problems.read(Recipe, sections | plain, "")
 
 
-def _read_space(tree: object, task: BaseModel | None, problems: Problems) -> object:
-    """The space, which takes over the settings that it shares with the task (scale, colour) unless they are given."""
+def _read_space(tree: object, task: Task | None, problems: Problems) -> object:
+    """The space, which takes over the settings that it shares with the task (scale, colour, classes) unless given."""
     if isinstance(tree, str):
         tree = {"file": tree} if tree.endswith(".py") or ".py:" in tree else {"name": tree}
     if isinstance(tree, Mapping) and "file" in tree:
         return problems.read(SpaceFile, tree, "space")
     if isinstance(tree, Mapping) and tree.get("name") in SPACES and task is not None:
-        shared = (set(getattr(SPACES[tree["name"]], "model_fields", ())) & set(type(task).model_fields)) - {"name"}
-        for key in sorted(shared & set(tree)):
-            if tree[key] != getattr(task, key):
-                problems.add(f"space.{key}", f"space.{key} is {tree[key]!r}, but task.{key} is {getattr(task, key)!r}")
-        tree = {**{key: getattr(task, key) for key in shared}, **tree}
+        fields = getattr(SPACES[tree["name"]], "model_fields", ())
+        shared = {key: value for key, value in shared_settings(task).items() if key in fields}
+        for key in sorted(set(shared) & set(tree)):
+            if tree[key] != shared[key]:
+                problems.add(f"space.{key}", f"space.{key} is {tree[key]!r}, but task.{key} is {shared[key]!r}")
+        tree = {**shared, **tree}
     return problems.choose(SPACES, tree, "space")
 
 
@@ -177,7 +193,7 @@ def dump(recipe: Recipe) -> str:
 
 def tree_of(recipe: Recipe) -> dict[str, object]:
     """The recipe as plain values, as YAML would give them."""
-    sections: dict[str, object] = {"task": _named(recipe.task, TASKS), "space": _named(recipe.space, SPACES)}
+    sections: dict[str, object] = {"task": _named(recipe.task, TASKS), "space": _named(unwrapped(recipe.space), SPACES)}
     return {name: sections.get(name) or _plain(getattr(recipe, name)) for name in Recipe.model_fields}
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falconet.graph import NetSpec, costs
+from falconet.run.prepared import zoo_network
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.settings import RivalSettings
 from falconet.run.supernet import keep, load_kept
 from falconet.run.wanted import sizes
-from falconet.zoo import ZOO
 
 if TYPE_CHECKING:
     from falconet.graph.network import Network
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
 
 def rival_spec(recipe: Recipe, rival: RivalSettings) -> NetSpec:
-    """The network of a rival, at the scale of the recipe's task."""
-    scale = getattr(recipe.task, "scale", None)
-    return ZOO[rival.net](**({"scale": scale} if scale else {}), **rival.options)
+    """The network of a rival, at the scale, or for the classes, of the recipe's task."""
+    return zoo_network(rival.net, recipe.task, rival.options)
 
 
 def train_rival(

@@ -17,6 +17,7 @@ from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.files import write_text
 from falconet.run.plan import Plan
+from falconet.run.prepared import unwrapped
 from falconet.run.reading import Problems, read_yaml, with_override
 from falconet.run.recipe import Recipe, changed, from_tree, to_yaml, tree_of, with_sections
 from falconet.run.settings import SpaceFile
@@ -87,9 +88,10 @@ def add(folder: Path, own: Recipe, plan: Plan) -> OneSearch:
 def kept_recipe(recipe: Recipe) -> tuple[dict[str, object], dict[str, bytes]]:
     """The recipe's tree as a run folder holds it, and the user's own files that it needs there."""
     tree = tree_of(recipe)
-    if not isinstance(recipe.space, SpaceFile):
+    space = unwrapped(recipe.space)
+    if not isinstance(space, SpaceFile):
         return tree, {}
-    path, name = recipe.space.parts
+    path, name = space.parts
     return with_override(tree, ["space", "file"], f"{SPACE_FILE}:{name}"), {SPACE_FILE: path.read_bytes()}
 
 

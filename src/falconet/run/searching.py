@@ -102,7 +102,8 @@ def evaluator(record: Record, recipe: Recipe, judge: Judge, feasible: Feasible) 
 
     def figures_of(spec: NetSpec) -> dict[str, float]:
         if proxy is None:
-            return quality(judge.supernet.network, recipe.task, judge.dataset, spec)
+            again = recipe.supernet.recalibrate
+            return quality(judge.supernet.network, recipe.task, judge.dataset, spec, again)
         return quality(train_proxy(record, recipe, proxy, judge.dataset, spec), recipe.task, judge.dataset)
 
     def evaluate(asked: Sequence[tuple[int, Arch]]) -> Iterable[Trial]:

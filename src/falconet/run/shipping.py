@@ -27,15 +27,17 @@ from falconet.run.searches import OneSearch
 from falconet.run.supernet import Supernet
 from falconet.run.training import stage_of, trained
 from falconet.run.wanted import sizes
+from falconet.tasks import Classifier
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from falconet.graph.network import Network
-    from falconet.tasks import Dataset, Example, Run
+    from falconet.tasks import Dataset, Example, Run, Task, TestResult
 
 PROOF_SIZES = ((96, 96), (61, 47), (33, 80), (17, 23))  # height and width of the pictures that parity is proved on
 NUM_EXAMPLES = 4
+HELD_OUT = "held out"  # what figures of the pictures of data.holdout are called
 LATENCY_SECONDS = 60.0
 
 
@@ -99,17 +101,25 @@ def _test(record: Record, recipe: Recipe, name: str, run: Run, dataset: Dataset,
         return
     with record.stage(f"test.{name}") as clock:
         found: dict[str, Json] = {}
+        held = recipe.task.held_out(run, dataset) if isinstance(recipe.task, Classifier) else None
+        if held is not None:
+            found[HELD_OUT] = _result(held)
         for title, folder in recipe.data.test.items():
             progress.say(f"testing {name} on {title}")
-            result = recipe.task.test(run, folder)
-            found[title] = {
-                "metrics": dict(result.metrics),
-                "num_images": result.num_images,
-                "per_image": {picture: dict(scores) for picture, scores in result.per_image.items()},
-                "skipped": [{"path": str(one.path), "reason": one.reason} for one in result.skipped],
-            }
+            found[title] = _result(recipe.task.test(run, folder))
             clock.tick()
         clock.finish({"validation": dict(recipe.task.validate(run, dataset)), "test": found})
+
+
+def _result(result: TestResult) -> Json:
+    """A test set's figures as the stage writes them down."""
+    found: dict[str, Json] = {
+        "metrics": dict(result.metrics),
+        "num_images": result.num_images,
+        "per_image": {picture: dict(scores) for picture, scores in result.per_image.items()},
+        "skipped": [{"path": str(one.path), "reason": one.reason} for one in result.skipped],
+    }
+    return {**found, "confusion": [list(row) for row in result.confusion]} if result.confusion else found
 
 
 def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, dataset: Dataset) -> None:
@@ -122,7 +132,7 @@ def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, da
         record.path("models", chosen.name),
         network=network,
         task=recipe.task,
-        samples=proof_samples(dataset),
+        samples=proof_samples(recipe.task, dataset),
         sizes=sizes(recipe),
         arch=chosen.trial.arch.to_json(),
         metrics=_means(tested),
@@ -146,9 +156,11 @@ def _means(tested: Mapping[str, Json]) -> dict[str, dict[str, float]]:
     return {title: {**one["metrics"], "num_images": one["num_images"]} for title, one in sets.items()}  # type: ignore
 
 
-def proof_samples(dataset: Dataset) -> list[tuple[npt.NDArray[np.float32], ...]]:
-    """Inputs cut from validation pictures, chw of 0..1, of several odd sizes."""
+def proof_samples(task: Task, dataset: Dataset) -> list[tuple[npt.NDArray[np.float32], ...]]:
+    """Inputs cut from validation pictures, chw of 0..1, of several odd sizes; to classify, whole ones of their size."""
     examples = dataset.validation
+    if isinstance(task, Classifier):
+        return [_cut(example, task.size, task.size) for example in examples[: len(PROOF_SIZES)]]
     return [_cut(examples[number % len(examples)], *size) for number, size in enumerate(PROOF_SIZES)]
 
 
@@ -161,8 +173,13 @@ def _cut(example: Example, height: int, width: int) -> tuple[npt.NDArray[np.floa
 def _examples(
     record: Record, recipe: Recipe, chosen: Chosen, network: Network, run: Run, dataset: Dataset
 ) -> list[Json]:
-    """Write pictures before and after, of the first validation pictures, and return their captions."""
+    """Write pictures before and after, of the first validation pictures, and return their captions.
+
+    A classifier makes no pictures: it has none.
+    """
     assert network.spec is not None
+    if isinstance(recipe.task, Classifier):
+        return []
     margin, captions, folder = reach(network.spec), list[Json](), record.path("models", chosen.name, "examples")
     for path in dict.fromkeys(example.path for example in dataset.validation):
         if len(captions) == NUM_EXAMPLES:

@@ -13,7 +13,7 @@ from falconet.errors import UserError
 from falconet.graph import Input, NetSpec, infer_shapes
 from falconet.graph.spec import input_shapes
 from falconet.spaces import Arch, Space, build
-from falconet.tasks import Task
+from falconet.tasks import Classifier, Task
 
 if TYPE_CHECKING:
     from falconet.tasks import Dataset
@@ -22,10 +22,13 @@ ODD = (61, 47)  # height, width: no multiple of anything
 
 
 def check_suits(space: Space, task: Task, dataset: Dataset, archs: Iterable[Arch]) -> None:
-    """Raise UserError unless each architecture takes what the task gives, makes what it wants, at any picture size."""
+    """Raise UserError unless each architecture takes what the task gives, makes what it wants, at any picture size.
+
+    Pictures to classify are all of one size; others may have any.
+    """
     inputs, target = task.batch(dataset, 0, 0, 1)
     sizes = tuple((x.shape[2], x.shape[3]) for x in inputs)
-    wanted = tuple(target.shape[1:])
+    wanted = (*target.shape[1:], 1, 1)[:3]  # values for classes are pictures of one pixel
     given = task.inputs()
     for arch in archs:
         spec = build(space, arch)
@@ -41,6 +44,8 @@ def check_suits(space: Space, task: Task, dataset: Dataset, archs: Iterable[Arch
                 f"{_shape(made)}, but the task {task.name} wants {_shape(wanted)}; "
                 "write the space for the settings of the task"
             )
+        if isinstance(task, Classifier):  # its pictures are all of the size just tried
+            continue
         try:
             _made(spec, (ODD,) * len(given))
         except ValueError as error:

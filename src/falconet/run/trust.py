@@ -26,6 +26,7 @@ from falconet.search.strategy import random_archs
 from falconet.spaces import build
 
 if TYPE_CHECKING:
+    from falconet.graph import NetSpec
     from falconet.tasks import Dataset
 
 BAND = 0.1
@@ -68,13 +69,24 @@ def measure_trust(
             name = recipe.task.quality
             clock.finish(
                 {
-                    "inherited": quality(supernet.network, recipe.task, dataset, spec)[name],
+                    **_inherited(supernet, recipe, dataset, spec),
                     "trained": quality(network, recipe.task, dataset)[name],
                     "macs": feasible.costs(arch)["macs"],
                     "network": spec.digest,
                     "steps": steps,
                 }
             )
+
+
+def _inherited(supernet: Supernet, recipe: Recipe, dataset: Dataset, spec: NetSpec) -> dict[str, float | None]:
+    """Inherited quality, and what it would be with the shared batch-norm statistics, if there are others."""
+    from falconet.evaluate.quality import quality
+    from falconet.train.recalibrate import normed
+
+    batches, name = recipe.supernet.recalibrate, recipe.task.quality
+    found = quality(supernet.network, recipe.task, dataset, spec, batches)[name]
+    shared = quality(supernet.network, recipe.task, dataset, spec, 0)[name] if batches and normed(spec) else None
+    return {"inherited": found, "shared_statistics": shared}
 
 
 def _stage(index: int) -> str:
@@ -86,13 +98,19 @@ def rank_correlation(record: Record, recipe: Recipe) -> RankCorrelation | None:
     found = [record.facts(_stage(i)) for i in range(recipe.trust.networks) if record.done(_stage(i))]
     if len(found) < 3:
         return None
-    points = [RankPoint.model_validate({key: one[key] for key in RankPoint.model_fields}) for one in found]
+    points = [
+        RankPoint.model_validate({key: one[key] for key in RankPoint.model_fields if key in one}) for one in found
+    ]
     trained, macs = [point.trained for point in points], [point.macs or 0.0 for point in points]
     rows = []
-    for kind, predictor, values in (
+    shared = [point.shared_statistics for point in points if point.shared_statistics is not None]
+    predictors = [
         ("inherited", "inherited quality", [point.inherited for point in points]),
         ("cost", "MACs alone", macs),
-    ):
+    ]
+    if len(shared) == len(points):
+        predictors.insert(1, ("other", "inherited, shared statistics", shared))
+    for kind, predictor, values in predictors:
         rows.append(_row(kind, predictor, "all", tau(values, trained), len(points)))
         rows.append(_row(kind, predictor, "macs +-10 %", banded_tau(values, trained, macs, band=BAND), len(points)))
     kept = tuple(row for row in rows if row is not None)

@@ -80,11 +80,6 @@ def shares_weights(recipe: Recipe) -> bool:
     return recipe.supernet.steps != 0 or recipe.search.proxy is None
 
 
-def shares_weights(recipe: Recipe) -> bool:
-    """Whether there is a supernet at all; not when it gets no step and networks are judged by a proxy training."""
-    return recipe.supernet.steps != 0 or recipe.search.proxy is None
-
-
 def is_random(recipe: Recipe) -> bool:
     """Whether the search is the random one itself, so that a random baseline beside it would say nothing."""
     return isinstance(recipe.search, RandomSettings)

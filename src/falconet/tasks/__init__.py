@@ -2,7 +2,6 @@
 
 from falconet.tasks.camera import Camera
 from falconet.tasks.classification import Classification
-from falconet.tasks.classification import Classification
 from falconet.tasks.denoising import Denoising
 from falconet.tasks.images import Picture, Skipped, list_pictures, read_picture, write_picture
 from falconet.tasks.super_resolution import SuperResolution
@@ -11,8 +10,6 @@ from falconet.tasks.task import Classifier, Comparison, Dataset, DataSettings, E
 __all__ = [
     "TASKS",
     "Camera",
-    "Classification",
-    "Classifier",
     "Classification",
     "Classifier",
     "Comparison",
@@ -33,4 +30,8 @@ __all__ = [
 ]
 
 # To add a task: one file with a frozen settings model that satisfies `Task`, and one line here.
-TASKS = {"super_resolution": SuperResolution, "denoising": Denoising, "classification": Classification}
+TASKS: dict[str, type[SuperResolution | Denoising | Classification]] = {
+    "super_resolution": SuperResolution,
+    "denoising": Denoising,
+    "classification": Classification,
+}

@@ -214,7 +214,6 @@ class TestResult:
     per_image: Mapping[str, Mapping[str, float]]
     skipped: tuple[Skipped, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,37 +309,6 @@ class Task(Protocol):
 
     def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = 32) -> Comparison:
         """The picture before and after, and the truth: the part of it that is hardest, for reports."""
-
-
-@runtime_checkable
-class Classifier(Protocol):
-    """What a task has besides when its networks give values for classes, and no picture.
-
-    Its pictures are all of one `size`; `classes` are the names of the outputs, found from the data by `knowing`.
-    """
-
-    @property
-    def size(self) -> int:
-        """Height and width of what goes in."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the outputs; empty when they are not known yet."""
-
-    def knowing(self, data: DataSettings) -> Self:
-        """The task with the classes that the training pictures have. UserError when the pictures cannot be listed."""
-
-    def prepare(self, spec: NetSpec) -> NetSpec:
-        """A network of a space or of the zoo behind what the task does to its input; itself when that is there."""
-
-    def plain_batch(self, dataset: Dataset, index: int, size: int) -> tuple[Tensor, ...]:
-        """Unchanged training pictures, the `index`-th lot of `size`, always the same."""
-
-    def as_target(self, output: Tensor) -> Tensor:
-        """A network's output as a target for another."""
-
-    def held_out(self, run: Run, dataset: Dataset) -> TestResult | None:
-        """Figures of the held-out pictures; None when there are none."""
 
 
 @runtime_checkable

@@ -1,0 +1,66 @@
+"""What a classification task adds to a recipe: its classes, found from the pictures, and what its networks begin with.
+
+The rest of a run knows neither: its space builds networks that normalize their input and have one output a class.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from falconet.graph import NetSpec
+from falconet.spaces import Pick
+from falconet.tasks import Classifier, DataSettings, Task
+from falconet.zoo import ZOO
+
+Space = Callable[[Pick], NetSpec]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A space whose networks stand behind what the task does to its input. It is known by what it wraps."""
+
+    space: Space
+    task: Classifier
+
+    def __call__(self, pick: Pick) -> NetSpec:
+        """The network of the answers that `pick` gives."""
+        return self.task.prepare(self.space(pick))
+
+
+def prepared(space: Space, task: Task) -> Space:
+    """The space as a run of the task needs it: itself, unless the task classifies."""
+    if not isinstance(task, Classifier):
+        return space
+    return Prepared(unwrapped(space), task)
+
+
+def unwrapped(space: Space) -> Space:
+    """The space that the user gave."""
+    return space.space if isinstance(space, Prepared) else space
+
+
+def knowing(task: Task, data: DataSettings) -> Task:
+    """The task with the classes of the pictures, when it classifies and they are there; else they are missed later."""
+    if not isinstance(task, Classifier) or not all(path.exists() for path in data.train):
+        return task
+    return task.knowing(data)
+
+
+def shared_settings(task: Task) -> Mapping[str, object]:
+    """The settings that spaces and zoo networks take over from a task, by name: all of its own, and `classes`."""
+    found = {name: getattr(task, name) for name in getattr(type(task), "model_fields", ()) if name != "name"}
+    if isinstance(task, Classifier):
+        found.pop("classes", None)
+        found |= {"classes": len(task.classes)} if task.classes else {}
+    return found
+
+
+def zoo_network(name: str, task: Task, options: Mapping[str, int | float | str]) -> NetSpec:
+    """A network of the zoo for a task: its scale or classes taken over, its input prepared."""
+    taken = inspect.signature(ZOO[name]).parameters
+    shared = shared_settings(task)
+    settings = {key: shared[key] for key in ("scale", "classes") if key in shared and key in taken}
+    spec = ZOO[name](**{**settings, **options})
+    return task.prepare(spec) if isinstance(task, Classifier) else spec

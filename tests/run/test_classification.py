@@ -1,0 +1,204 @@
+"""A whole tiny run of the classification task: pictures with labels in, a verified classifier and its report out."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from falconet.deploy import load_model
+from falconet.errors import UserError
+from falconet.evaluate.quality import quality, runner
+from falconet.graph import spec_from_json
+from falconet.report import read_results
+from falconet.run import Recipe, pipeline
+from falconet.run.plan import describe, make_plan
+from falconet.run.progress import Silent
+from falconet.run.recipe import dump, parse
+from falconet.run.record import Record
+from falconet.run.supernet import train_supernet
+from falconet.search import read_trials
+from falconet.spaces import build
+
+NAMES = ("red", "green", "blue")
+TINY = """
+task: {name: classification, size: 16, pad: 1, policy: none}
+data: {train: PICTURES, validation: 30, holdout: 24, terms: made up}
+space: {file: SPACE}
+budget: {macs: 400K, at_input: 16x16}
+supernet: {steps: 20, batch: 12, learning_rate: 0.02, optimizer: sgd, schedule: linear, ema: 0, paths: uniform,
+           precision: float32, recalibrate: 2, checkpoint_minutes: 0.0001}
+search: {strategy: evolution, evaluations: 6, population: 3, parents: 2}
+final: {steps: 12, batch: 12, learning_rate: 0.01, ema: 0.5, precision: float32, recalibrate: 2,
+        checkpoint_minutes: 0.0001}
+trust: {networks: 3, steps: 6, batch: 12, precision: float32, recalibrate: 2, checkpoint_minutes: 0.0001}
+seed: 1
+"""
+SPACE = """
+from falconet.graph import BatchNorm, Conv, Draft, Flatten, GlobalAvgPool, Linear, ReLU
+
+def space(pick):
+    d, y = Draft(x=3), "x"
+    for i in range(2):
+        width = pick(f"b{i}.width", (4, 6, 8))
+        y = d.layer(f"b{i}.conv", Conv(width, 3, 2, bias=False), y)
+        y = d.layer(f"b{i}.act", ReLU(), d.layer(f"b{i}.norm", BatchNorm(), y))
+    return d.build(d.layer("classes", Linear(3), d.layer("flat", Flatten(), d.layer("mean", GlobalAvgPool(), y))))
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """A recipe for three classes told apart by their colour."""
+    folder, rng = tmp_path_factory.mktemp("classes"), np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    images = rng.integers(0, 130, (120, 16, 16, 3), dtype=np.uint8)
+    images[np.arange(120), :, :, labels] += 40
+    np.savez(folder / "pictures.npz", images=images, labels=labels, classes=NAMES)
+    (folder / "space.py").write_text(SPACE)
+    places = {"PICTURES": folder / "pictures.npz", "SPACE": folder / "space.py"}
+    text = TINY
+    for word, place in places.items():
+        text = text.replace(word, str(place))
+    return parse(text)
+
+
+@pytest.fixture(scope="module")
+def begun(tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "begun"
+    pipeline.begin(tiny, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(begun: Path) -> Path:
+    import shutil
+
+    folder = begun.with_name("finished")
+    shutil.copytree(begun, folder)
+    pipeline.resume(folder)
+    return folder
+
+
+def test_classes_are_found_and_kept_in_the_recipe(tiny: Recipe, begun: Path) -> None:
+    assert tiny.task.classes == NAMES
+    assert parse(dump(tiny)) == tiny
+    assert "classes: [red, green, blue]" in (begun / "recipe.yaml").read_text()
+    facts = json.loads((begun / "data.json").read_text())
+    assert (len(facts["train"]), len(facts["validation"])) == (66, 30)
+
+
+def test_the_file_that_ships_normalizes_and_names_classes(finished: Path, tiny: Recipe, tmp_path: Path) -> None:
+    (name,) = [model.name for model in read_results(finished).models]
+    folder = finished / "models" / name
+    model, data = load_model(folder), tiny.task.read(tiny.data, tiny.seed)
+    assert model.task.classes == NAMES
+    file = onnx.load(folder / "model.onnx")
+    assert file.graph.node[0].name == "normalize" and file.graph.node[0].op_type == "Conv"
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    pictures = np.stack([one.inputs[0] for one in data.validation]).astype(np.float32) / 255
+    values = session.run(None, {"x": pictures})[0]
+    np.testing.assert_allclose(values, model.run((torch.from_numpy(pictures),)).numpy(), atol=1e-4)
+    for index in range(3):
+        Image.fromarray(data.validation[index].inputs[0].transpose(1, 2, 0)).save(tmp_path / "picture.png")
+        done = subprocess.run(
+            [sys.executable, folder / "run.py", tmp_path / "picture.png"], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[0].split()[1] == NAMES[int(values[index].argmax())]
+
+
+def test_figures_of_held_out_pictures_have_a_confusion_matrix(finished: Path) -> None:
+    results = read_results(finished)
+    (model,) = results.models
+    held = model.test["held out"]
+    assert results.classes == NAMES and results.quality_unit == "%" and held.num_images == 24
+    assert np.sum(held.confusion, 1).tolist() == [8, 8, 8]
+    assert held.metrics["top1"] == pytest.approx(100 * np.trace(held.confusion) / 24)
+    assert model.costs["macs"] <= 400e3
+    page = (finished / "report.html").read_text()
+    for words in ("What it takes for what", "held out", "Top-1", "green"):
+        assert words in page, words
+
+
+def test_trials_are_judged_with_statistics_of_their_own(finished: Path, tiny: Recipe) -> None:
+    dataset = tiny.task.read(tiny.data, tiny.seed)
+    supernet = train_supernet(Record(finished), tiny, dataset, 20, pipeline.Silent()).network
+    before = {name: value.clone() for name, value in supernet.state_dict().items()}
+    trial = read_trials(finished / "trials.jsonl")[-1]
+    assert quality(supernet, tiny.task, dataset, build(tiny.space, trial.arch), 2) == trial.quality
+    assert all(torch.equal(before[name], value) for name, value in supernet.state_dict().items())
+
+
+def test_what_was_evaluated_is_what_was_exported(finished: Path, tiny: Recipe) -> None:
+    dataset = tiny.task.read(tiny.data, tiny.seed)
+    (model,) = read_results(finished).models
+    shipped = load_model(finished / "models" / model.name)
+    expected = model.final if model.weights == "final" else model.inherited
+    assert tiny.task.validate(runner(shipped.network), dataset) == pytest.approx(expected, abs=1e-3)
+    assert spec_from_json(shipped.facts.trained_spec).layers[0].name == "normalize"
+
+
+def test_the_trust_report_says_what_recalibration_gains(finished: Path) -> None:
+    found = read_results(finished).rank_correlation
+    assert found is not None and len(found.points) == 3
+    assert all(point.shared_statistics is not None for point in found.points)
+    page = (finished / "report.html").read_text()
+    assert "Statistics of its own" in page and ("Train what you keep" in page or "inherited weights" in page)
+
+
+@pytest.mark.timeout(400)
+def test_a_killed_run_ends_with_the_same_weights(begun: Path, finished: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(begun, tmp_path / "killed"))
+    script = Path(__file__).with_name("kill_and_resume.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder), "3", "120"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    for path in (*sorted((finished / "checkpoints").rglob("kept.safetensors")), finished / "trials.jsonl"):
+        mine = folder / path.relative_to(finished)
+        if path.suffix == ".jsonl":
+            ours, theirs = (
+                [{**json.loads(row), "seconds": 0} for row in one.read_text().splitlines()] for one in (mine, path)
+            )
+            assert ours == theirs
+        else:
+            assert digest(mine) == digest(path), path.name
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def with_text(tiny: Recipe, *overrides: str) -> Callable[[], Recipe]:
+    return lambda: parse(dump(tiny), overrides=list(overrides))
+
+
+def test_mistakes_are_told_before_anything_is_trained(tiny: Recipe, tmp_path: Path) -> None:
+    wrong = {
+        "space of another number of classes": (("task.classes=[red, green, blue, grey]",), "wants 4x1x1"),
+        "a missing test set": ((f"data.test.more={tmp_path / 'none'}",), "does not exist"),
+        "a missing file": ((f"data.train={tmp_path / 'none.npz'}",), "does not exist"),
+        "fair paths": (("supernet.paths=fair", "task.classes=[red, green, blue, grey]"), "wants 4x1x1"),
+        "a pattern": (("data.validation='a*'",), "numbers or shares"),
+        "an output size": (("budget={macs: 400K, at_output: 16x16}",), "at_input: 16x16"),
+    }
+    for overrides, words in wrong.values():
+        with pytest.raises(UserError, match=words):
+            make_plan(with_text(tiny, *overrides)(), Silent())
+
+
+def test_a_plan_counts_costs_at_the_tasks_size(tiny: Recipe) -> None:
+    recipe = parse(dump(tiny), overrides=["budget={}", "trust.networks=0"])
+    planned = make_plan(recipe, Silent())
+    assert planned.costs["macs"].max < 1e6
+    assert describe(recipe, planned)
