@@ -52,13 +52,17 @@ def inspect(target: Target, input_shape: InputShape = None, as_json: AsJson = Fa
 
 def evaluate(
     target: Annotated[
-        str, typer.Argument(help="A trained model's name or folder, an .onnx file, or bicubic, noisy, nlm.")
+        str,
+        typer.Argument(help="A trained model's name or folder, an .onnx file, a zoo network, or bicubic, noisy, nlm."),
     ],
     data: Annotated[Path, typer.Option("--data", help="A folder of pictures, whole and undamaged: the truth.")],
     task: Annotated[str | None, typer.Option("--task", help="The task, when TARGET does not know it.")] = None,
     scale: Annotated[int | None, typer.Option("--scale", help="The scale, when TARGET does not know it.")] = None,
     sigma: Sigma = None,
     colour: Annotated[str | None, typer.Option("--colour", help="luma, grey or rgb.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="The weights of a zoo network, .pth or .safetensors.")
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="A pattern of names, or a .txt file of them; may be given again.")
     ] = None,
@@ -70,7 +74,7 @@ def evaluate(
     from falconet.tasks import Pictures
 
     given = {"scale": scale, "sigma": _level(sigma), "colour": colour, **_settings(settings)}
-    run, known = judged(target, task, {name: value for name, value in given.items() if value is not None})
+    run, known = judged(target, task, {name: value for name, value in given.items() if value is not None}, weights)
     result = known.test(run, Pictures(folder=data, only=tuple(only or ())))
     for left_out in result.skipped:
         remark(f"left out {left_out.path}: {left_out.reason}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from falconet.errors import UserError
 
 if TYPE_CHECKING:
-    from falconet.graph import NetSpec
+    from falconet.graph import Input, NetSpec
     from falconet.spaces import Space
     from falconet.tasks import Run, Task
 
@@ -107,14 +107,22 @@ def _from_file(path: Path) -> Found:
         raise UserError(f"{path}: {error}") from None
 
 
-def judged(target: str, task_name: str | None, settings: Mapping[str, object]) -> tuple[Run, Task]:
+def judged(
+    target: str, task_name: str | None, settings: Mapping[str, object], weights: Path | None = None
+) -> tuple[Run, Task]:
     """What TARGET computes, and the task that judges it, with the settings that a command gives.
 
-    A model knows its task; a baseline (bicubic, noisy, nlm) belongs to one; all else is super-resolution unless told.
+    A model knows its task, a zoo network what it is for; a baseline (bicubic, noisy, nlm) belongs to a task; all else
+    is super-resolution unless told. `weights` is the file of a zoo network's weights.
     """
     from falconet.deploy import load_model, shipped_models
     from falconet.tasks import TASKS
+    from falconet.zoo import ZOO
 
+    if target in ZOO:
+        return _zoo_network(target, task_name, settings, weights)
+    if weights is not None:
+        raise UserError(f"--weights belongs to a zoo network (falconet list zoo); {target} is none")
     if Path(target).is_dir() or target in shipped_models():
         model = load_model(target).judged_as(**settings)
         if task_name is not None and task_name != model.task.name:
@@ -128,9 +136,43 @@ def judged(target: str, task_name: str | None, settings: Mapping[str, object]) -
         return task.baseline(target), task
     shipped = ", ".join(shipped_models())
     raise UserError(
-        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx file, or {', '.join(known)}"
-        + (f", or a model that ships: {shipped}" if shipped else "")
+        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx file, a zoo network with "
+        f"--weights, or {', '.join(known)}" + (f", or a model that ships: {shipped}" if shipped else "")
     )
+
+
+def _zoo_network(
+    name: str, task_name: str | None, settings: Mapping[str, object], weights: Path | None
+) -> tuple[Run, Task]:
+    """A zoo network with weights from a file, at the scale that the command gives."""
+    from inspect import signature
+
+    from falconet.zoo import GROUPS, ZOO
+
+    if weights is None:
+        raise UserError(f"{name} is a network without weights; add --weights FILE (.pth or .safetensors)")
+    options = {key: settings[key] for key in ("scale",) if key in settings and key in signature(ZOO[name]).parameters}
+    spec = ZOO[name](**options)
+    task = _task_for(spec.inputs, task_name or next(group for group in GROUPS if name in GROUPS[group]), settings)
+    if spec.inputs != task.inputs():
+        raise UserError(f"{name} does not take what the task {task.name} gives; name another with --task or --set")
+    from falconet.evaluate.quality import runner
+    from falconet.graph.network import deployed
+    from falconet.zoo.weights import load_weights
+
+    return runner(deployed(load_weights(spec, weights))), task
+
+
+def _task_for(inputs: Sequence[Input], task_name: str, settings: Mapping[str, object]) -> Task:
+    """The task of that name for a network of these inputs: they say whether it is for one channel, and for a map."""
+    from falconet.tasks import TASKS
+
+    one = "grey" if task_name == "denoising" else "luma"
+    fields = getattr(TASKS.get(task_name), "model_fields", {})
+    found: dict[str, object] = {"colour": "rgb" if inputs[0].channels == 3 else one} if "colour" in fields else {}
+    if len(inputs) == 2 and "noise_map" in fields:
+        found["noise_map"] = True
+    return _task(task_name, {**found, **settings})
 
 
 def _task(name: str, settings: Mapping[str, object]) -> Task:
@@ -146,13 +188,8 @@ def _task(name: str, settings: Mapping[str, object]) -> Task:
 
 
 def _onnx_file(path: Path, task_name: str, settings: Mapping[str, object]) -> tuple[Run, Task]:
-    """An ONNX file run by ONNX Runtime with one thread; its inputs say whether it is for one channel or RGB."""
+    """An ONNX file run by ONNX Runtime with one thread."""
     from falconet.deploy import run_onnx
-    from falconet.tasks import TASKS
 
     run = run_onnx(path)
-    one = "grey" if task_name == "denoising" else "luma"
-    found: dict[str, object] = {"colour": "rgb" if run.inputs[0].channels == 3 else one}
-    if len(run.inputs) == 2 and "noise_map" in getattr(TASKS.get(task_name), "model_fields", {}):
-        found["noise_map"] = True
-    return run, _task(task_name, {**found, **settings})
+    return run, _task_for(run.inputs, task_name, settings)
