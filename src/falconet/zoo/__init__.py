@@ -17,7 +17,7 @@ from falconet.zoo.googlenet import googlenet
 from falconet.zoo.imdn import imdn, imdn_rtc
 from falconet.zoo.mobilenet import mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from falconet.zoo.plain import plain_4x16, plain_7x20, plain_sr
-from falconet.zoo.published import PUBLISHED, Published
+from falconet.zoo.published import PUBLISHED, PUBLISHED_X2, Published
 from falconet.zoo.resnet import (
     resnet18,
     resnet20,
@@ -130,6 +130,7 @@ __all__ = [
     "DENOISING",
     "GROUPS",
     "PUBLISHED",
+    "PUBLISHED_X2",
     "SUPER_RESOLUTION",
     "ZOO",
     "Design",
