@@ -1,15 +1,15 @@
 """What one evaluation records, and the budgets it is held against.
 
-Values only: no module here builds a network, runs one or imports torch. Left out: budgets as a share of a named
-network.
+Values only: no module here builds a network, runs one or imports torch.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
@@ -146,6 +146,28 @@ def parse_size(value: object) -> tuple[int, int]:
     return value[0], value[1]
 
 
+SHARE = re.compile(r"\s*([0-9]+\.?[0-9]*)\s*%\s*of\s+(\S+)\s*")
+DEVICE_COST = "latency_ms."
+"""The latency on a named device is the cost "latency_ms.NAME" where a budget names several."""
+
+
+def device_name(where: str) -> str:
+    """What a device is called in costs: its name, or that of its file.
+
+    >>> device_name("pixel3"), device_name("runs/a/devices/pixel3.json")
+    ('pixel3', 'pixel3')
+    """
+    return PurePath(where).stem if where.endswith(".json") else where
+
+
+def parse_share(value: object) -> tuple[float, str]:
+    """(share, network) of a limit that is told by another network: "60% of fsrcnn" is (0.6, "fsrcnn")."""
+    match = SHARE.fullmatch(str(value))
+    if match is None or not 0 < float(match[1]) < 1e6:
+        raise UserError(f'a limit by another network must be like "60% of fsrcnn", not {value!r}')
+    return float(match[1]) / 100, match[2]
+
+
 def _parse_limit(value: str | int | float) -> float:
     limit = parse_quantity(value)
     if not (math.isfinite(limit) and limit > 0):
@@ -161,6 +183,11 @@ LIMITS = ("macs", "macs_per_pixel", "params", "peak_activation_bytes", "latency_
 
 
 RANGE = ".."
+PENDING = 1.0  # milliseconds that stand for a share until it is resolved
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, str) and "%" in value
 
 
 class Budget(BaseModel):
@@ -173,9 +200,36 @@ class Budget(BaseModel):
 
     >>> Budget(macs="6.1G", at_output="1280x720").limits(), Budget(params="315K..325K").at_least
     ({'macs': 6100000000.0}, {'params': 315000.0})
+
+    A latency is that of a device, `on`, or of several: `latency_ms: {pixel3: 8, laptop: 12}` puts them into
+    `on_devices`; without a device it is that of ONNX Runtime here. A limit may be a share of a named network's cost,
+    "60% of fsrcnn": such are in `shares` until `resolved` makes numbers of them, and nothing is judged before.
+
+    >>> Budget(latency_ms={"pixel3": 8}, at_output="1280x720").limits()
+    {'latency_ms.pixel3': 8.0}
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _devices_and_shares(cls, values: object) -> object:
+        """A latency by device as `on_devices`, and each limit that is told by another network as one of `shares`."""
+        if not isinstance(values, Mapping):
+            return values
+        found, shares = dict(values), dict(values.get("shares") or {})
+        if isinstance(found.get("latency_ms"), Mapping):
+            new = found.pop("latency_ms")
+            taken = {device_name(str(one)) for one in new}
+            old = {d: one for d, one in (found.get("on_devices") or {}).items() if device_name(d) not in taken}
+            found["on_devices"] = {**old, **new}
+        devices = found.get("on_devices")
+        for name in [name for name in LIMITS if _is_share(found.get(name))]:
+            shares[name] = found.pop(name)
+        if isinstance(devices, Mapping):
+            shares |= {DEVICE_COST + device_name(str(d)): one for d, one in devices.items() if _is_share(one)}
+            found["on_devices"] = {d: PENDING if _is_share(one) else one for d, one in devices.items()}
+        return {**found, "shares": shares} if shares else found
 
     @model_validator(mode="before")
     @classmethod
@@ -195,13 +249,16 @@ class Budget(BaseModel):
     params: Limit | None = None
     peak_activation_bytes: Limit | None = None
     latency_ms: Limit | None = None
+    on: str | None = None
+    on_devices: dict[str, Limit] = {}
+    shares: dict[str, str] = {}
     at_output: PictureSize | None = None
     at_input: PictureSize | None = None
     at_least: dict[Literal["macs", "macs_per_pixel", "params", "peak_activation_bytes", "latency_ms"], Limit] = {}
 
     @model_validator(mode="after")
     def _windows_are_open(self) -> Budget:
-        limits = self.limits()
+        limits = self._set()
         for name, low in self.at_least.items():
             if low >= limits.get(name, 0):
                 high = format_quantity(limits[name]) if name in limits else "no limit"
@@ -215,7 +272,7 @@ class Budget(BaseModel):
     def _names_its_picture(self) -> Budget:
         if self.at_output is not None and self.at_input is not None:
             raise UserError("name the picture size once: at_output or at_input, not both")
-        sized = [name for name in self.limits() if name not in ("params", "macs_per_pixel")]
+        sized = [name for name in {**self._set(), **self.shares} if name not in ("params", "macs_per_pixel")]
         if sized and self.at_output is None and self.at_input is None:
             raise UserError(
                 f"a budget of {', '.join(sized)} depends on the size of the picture; "
@@ -223,10 +280,53 @@ class Budget(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _devices_differ(self) -> Budget:
+        names = [device_name(where) for where in self.on_devices]
+        if self.on is not None and (self.on_devices or (self.latency_ms is None and "latency_ms" not in self.shares)):
+            raise UserError(
+                "`on` names the device of latency_ms: give both (latency_ms: 8, on: pixel3), "
+                "or several devices as latency_ms: {pixel3: 8, laptop: 12}"
+            )
+        if len(set(names)) != len(names):
+            raise UserError(f"a device is named twice in latency_ms: {', '.join(names)}")
+        for share in self.shares.values():
+            parse_share(share)
+        return self
+
     def limits(self) -> dict[str, float]:
-        """The limits that are set, by name of the cost."""
+        """The limits that are set, by name of the cost. Shares of other networks must be resolved first."""
+        assert not self.shares, "shares are resolved before a budget is used"
+        return self._set()
+
+    def _set(self) -> dict[str, float]:
         values = {name: getattr(self, name) for name in LIMITS}
-        return {name: value for name, value in values.items() if value is not None}
+        devices = {DEVICE_COST + device_name(where): limit for where, limit in self.on_devices.items()}
+        return {name: value for name, value in values.items() if value is not None} | devices
+
+    def with_limit(self, name: str, limit: float) -> Budget:
+        """The same budget with another limit of one cost."""
+        if not name.startswith(DEVICE_COST):
+            return self.model_copy(update={name: limit})
+        devices = {d: limit if DEVICE_COST + device_name(d) == name else one for d, one in self.on_devices.items()}
+        return self.model_copy(update={"on_devices": devices})
+
+    def resolved(self, cost: Callable[[str, str], float]) -> Budget:
+        """The budget with every share as a number: `cost(name, network)` tells a named network's cost.
+
+        >>> Budget(params="60% of fsrcnn").resolved(lambda name, network: 10_000).limits()
+        {'params': 6000.0}
+        """
+        found = self.model_copy(update={"shares": {}})
+        for name, text in self.shares.items():
+            share, network = parse_share(text)
+            found = found.with_limit(name, share * cost(name, network))
+        return found
+
+    def devices(self) -> dict[str, str]:
+        """Cost -> the device whose latency it is; empty when none is named."""
+        one = {} if self.on is None else {"latency_ms": self.on}
+        return one | {DEVICE_COST + device_name(where): where for where in self.on_devices}
 
     def exceeded(self, costs: Mapping[str, float | Cost]) -> list[str]:
         """One sentence for each limit that a network's costs exceed or fall short of; empty when it fits.

@@ -46,7 +46,7 @@ def cost_words(name: str, value: float, digits: int = 3) -> str:
         return f"{number} {prefix}MACs{' a pixel' * (name == 'macs_per_pixel')}"
     if name.endswith("_bytes"):
         return f"{amount(value, digits)}B" if abs(value) >= 1000 else f"{value:.0f} B"
-    if name.endswith("_ms"):
+    if name.endswith("_ms") or name.startswith("latency_ms."):
         return f"{_plain(value, digits)} ms"
     return f"{amount(value, digits)} parameters" if name == "params" else amount(value, digits)
 
@@ -58,7 +58,8 @@ def cost_number(name: str, value: float, digits: int = 3) -> str:
 
 def cost_label(name: str) -> str:
     """What a cost is called in a table or along an axis."""
-    return COST_LABELS.get(name, name)
+    device = name.removeprefix("latency_ms.")
+    return COST_LABELS.get(name, name) if device == name else f"Latency on {device}"
 
 
 def quality_label(name: str) -> str:

@@ -9,12 +9,10 @@ from falconet.graph import costs
 from falconet.report import Results
 from falconet.report.results import (
     BaselineResult,
-    CostPrediction,
     LatencyRow,
     ModelResult,
     Parity,
     PictureExample,
-    PredictedPoint,
     SetScore,
     SkippedFile,
     Stage,
@@ -22,6 +20,7 @@ from falconet.report.results import (
 from falconet.report.words import quality_unit
 from falconet.run.choosing import Chosen, best_within, choose_random, own_trials
 from falconet.run.comparing import comparisons, hypervolume_facts, search_rows
+from falconet.run.latencies import cost_prediction, device_notes, latencies
 from falconet.run.plan import Plan
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record, read_json
@@ -68,10 +67,10 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         searches=tuple(row for one, _ in found.values() for row in search_rows(record, one)),
         hypervolume=hypervolume_facts(record, first),
         comparisons=comparisons(models, baselines, recipe.task.quality),
-        cost_prediction=_prediction(plan, [one for _, kept in found.values() for one in kept], latency),
+        cost_prediction=cost_prediction(first, plan, [one for _, kept in found.values() for one in kept], latency),
         rank_correlation=rank_correlation(record, recipe),
         test_skipped=_skipped(record, recipe),
-        notes=(*_notes(record, found), *_time_note(record)),
+        notes=(*_notes(record, found), *device_notes(record, found), *_time_note(record)),
     )
 
 
@@ -131,7 +130,7 @@ def _latencies(record: Record, search_ids: Sequence[str]) -> dict[str, LatencyRo
     """The latencies of the last measurement there is: only networks that were measured together can be compared."""
     for search_id in reversed(search_ids):
         if record.done(f"{search_id}.latency"):
-            return {name: LatencyRow.model_validate(row) for name, row in record.facts(f"{search_id}.latency").items()}
+            return latencies(record, f"{search_id}.latency")
     return {}
 
 
@@ -206,27 +205,6 @@ def _prototype(recipe: Recipe) -> list[BaselineResult]:
             costs={"macs": found.macs, "params": found.params, "peak_activation_bytes": found.peak_activation_bytes},
         )
     ]
-
-
-def _prediction(plan: Plan, kept: Sequence[Chosen], latency: Mapping[str, LatencyRow]) -> CostPrediction:
-    """Networks timed for the plan, each predicted from the others, and the kept ones, predicted before the search."""
-    points = [
-        PredictedPoint(name=one.network[:12], predicted=one.predicted_ms, measured=one.measured_ms)
-        for one in plan.latency.timed
-    ]
-    for chosen in kept:
-        predicted, measured = chosen.trial.costs.get("latency_ms"), latency.get(chosen.name)
-        if predicted is not None and measured is not None:
-            points.append(
-                PredictedPoint(name=chosen.name, predicted=predicted.value, measured=measured.min_ms, chosen=True)
-            )
-    return CostPrediction(
-        cost="latency_ms",
-        unit="ms",
-        predictor="a line in MACs and values written, fitted to networks of the space that were timed for the plan",
-        points=tuple(points),
-        median_error=plan.latency.median_error,
-    )
 
 
 def _stages(record: Record, recipe: Recipe, plan: Plan) -> tuple[Stage, ...]:

@@ -35,6 +35,7 @@ from falconet.run.supernet import STAGE as SUPERNET
 from falconet.run.supernet import train_supernet
 from falconet.run.training import train_all, trained
 from falconet.run.trust import measure_trust
+from falconet.run.wanted import resolved
 
 THREADS = 1  # more would change the last bits, and two threads are slower than one on a busy machine
 
@@ -42,7 +43,7 @@ THREADS = 1  # more would change the last bits, and two threads are slower than 
 def plan(recipe: Recipe, progress: Progress | None = None) -> Plan:
     """What a recipe would do here; nothing is trained or written."""
     _set_threads()
-    return make_plan(recipe, progress or Silent())
+    return make_plan(resolved(recipe), progress or Silent())
 
 
 def run(recipe: Recipe, folder: Path, progress: Progress | None = None) -> Path:
@@ -51,6 +52,7 @@ def run(recipe: Recipe, folder: Path, progress: Progress | None = None) -> Path:
     Raises UserError, before the folder is made, when the recipe cannot be done: no pictures, a budget nothing can meet,
     a folder that is there already.
     """
+    recipe = resolved(recipe)
     begin(recipe, folder, progress)
     return resume(folder, progress, recipe)
 
@@ -59,6 +61,7 @@ def begin(recipe: Recipe, folder: Path, progress: Progress | None = None) -> Non
     """Plan a recipe and make its run folder: recipe.yaml, environment.json, data.json, plan.json."""
     _set_threads()
     refuse_existing(folder)
+    recipe = resolved(recipe)
     wall, core = time.monotonic(), core_seconds()
     dataset = recipe.task.read(recipe.data, recipe.seed)
     planned = make_plan(recipe, progress or Silent(), dataset)

@@ -26,6 +26,7 @@ from falconet import __version__
 from falconet.errors import UserError
 from falconet.evaluate import Budget, format_quantity
 from falconet.files import write_text
+from falconet.run.devices import device_latencies, named_devices
 from falconet.run.predict import LatencyLine, measure_line
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
@@ -33,7 +34,7 @@ from falconet.run.rivals import rival_spec
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
 from falconet.run.suits import check_suits
-from falconet.run.wanted import counter, is_random, main_cost, shares_weights, sizes, wanted
+from falconet.run.wanted import counter, is_random, main_cost, resolved, shares_weights, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
 from falconet.tasks import Classifier
@@ -144,8 +145,23 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
         seconds_per_evaluation=per_evaluation,
         minutes=minutes,
         latency=latency,
-        notes=tuple(_notes(recipe, ranges)),
+        notes=(*_notes(recipe, ranges), *_device_notes(recipe, archs)),
     )
+
+
+def _device_notes(recipe: Recipe, archs: list[Arch]) -> list[str]:
+    """A remark for each device whose table does not hold all blocks of the space at this size."""
+    notes = []
+    for cost, predict in device_latencies(recipe.budget).items():
+        found = [predict(build(recipe.space, arch), sizes(recipe)) for arch in archs[:CHECKED]]
+        rough = [one for one in found if one.how == "linear"]
+        if rough:
+            notes.append(
+                f"{cost}: {len(rough)} of {len(found)} networks hold blocks that the device's table does not know at "
+                f"this size, such as {rough[0].unknown[0]!r}; those are priced by a rougher model. Measure this space: "
+                "falconet device add NAME --recipe RECIPE"
+            )
+    return notes
 
 
 def _plan_comparisons(
@@ -198,6 +214,7 @@ def check_feasible(recipe: Recipe, latency: LatencyLine | None = None) -> Feasib
 
 def describe(recipe: Recipe, plan: Plan) -> list[str]:
     """The plan in lines for people."""
+    shares, recipe = recipe.budget.shares, resolved(recipe)
     count = f"{plan.space_size.count:,}" if plan.space_size.exact else f"about {plan.space_size.count:.2g}"
     lines = [f"The space holds {count} architectures ({plan.space_size.how}).", ""]
     lines.append(f"{'cost of a network':<24}{'least':>10}{'median':>10}{'largest':>10}{'budget':>10}")
@@ -205,13 +222,22 @@ def describe(recipe: Recipe, plan: Plan) -> list[str]:
     for name, cost in plan.costs.items():
         figures = [cost.min, cost.median, cost.max, *([limits[name]] if name in limits else [])]
         lines.append(f"{name:<24}" + "".join(f"{format_quantity(figure):>10}" for figure in figures))
-    lines.append(f"(latency on {plan.latency.runtime}, one thread here, predicted to {plan.latency.median_error:.0%})")
+    lines.append(_latency_words(recipe, plan))
     lines += ["The budget can be met." if limits else "There is no budget.", ""]
     lines.append(f"{'core-minutes here':<24}{'minutes':>10}{'steps':>10}")
     for name, minutes in plan.minutes.items():
         lines.append(f"{name:<24}{minutes:>10.1f}" + (f"{plan.steps[name]:>10,}" if name in plan.steps else ""))
     lines.append(f"{'together':<24}{sum(plan.minutes.values()):>10.1f}")
-    return [*lines, *(f"Note: {note}" for note in plan.notes)]
+    told = [f"{name}: {text} is {format_quantity(limits[name])}" for name, text in shares.items()]
+    return [*lines, *told, *(f"Note: {note}" for note in plan.notes)]
+
+
+def _latency_words(recipe: Recipe, plan: Plan) -> str:
+    """Where latencies come from."""
+    devices = [f"{one.name} ({one.runtime}, {one.threads} thread(s))" for one in named_devices(recipe.budget).values()]
+    if devices:
+        return f"(latency predicted for {', '.join(devices)})"
+    return f"(latency on {plan.latency.runtime}, one thread here, predicted to {plan.latency.median_error:.0%})"
 
 
 def _draws(recipe: Recipe) -> list[Arch]:

@@ -126,10 +126,19 @@ def _fields_at(model: type[BaseModel], place: tuple[int | str, ...]) -> tuple[st
     return tuple(model.model_fields)
 
 
+class _Yaml(yaml.SafeLoader):
+    """Safe YAML in which only true and false are truth values, as in YAML 1.2: `on` is a word, and a setting."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as in the class it is taken from)
+        first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def read_yaml(text: str, source: str) -> dict[str, object]:
     """The mapping in a YAML text. Raises UserError with the line of a syntax error."""
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, _Yaml)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -152,7 +161,7 @@ def split_override(override: str) -> tuple[list[str], object]:
     if not equals or not all(parts):
         raise UserError(f"--set takes KEY=VALUE, such as --set budget.macs=6.1G; got {override!r}")
     try:
-        return parts, yaml.safe_load(value)
+        return parts, yaml.load(value, _Yaml)
     except yaml.YAMLError:
         raise UserError(f"--set {key}: the value {value!r} is not YAML; quote it, or close its brackets") from None
 

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from falconet.errors import UserError
 from falconet.evaluate import Budget
-from falconet.files import write_text
+from falconet.files import write_bytes, write_text
+from falconet.run.devices import found_devices, kept_devices
 from falconet.run.plan import Plan
 from falconet.run.prepared import unwrapped
 from falconet.run.reading import Problems, read_yaml, with_override
 from falconet.run.recipe import Recipe, changed, from_tree, to_yaml, tree_of, with_sections
 from falconet.run.settings import SpaceFile
-from falconet.run.wanted import wanted
+from falconet.run.wanted import resolved, wanted
 
 FIRST = "search-1"
 SPACE_FILE = "space.py"  # the run folder's copy of a space of the user's own
@@ -52,6 +53,8 @@ def read_recipe(folder: Path) -> Recipe:
             )
         if isinstance(section, dict) and "file" in section:
             tree = with_override(tree, [name, "file"], str(folder / str(section["file"])))
+    if isinstance(tree.get("budget"), dict):
+        tree = {**tree, "budget": found_devices(tree["budget"], folder)}  # type: ignore[arg-type]
     return from_tree(tree, str(path))
 
 
@@ -60,6 +63,8 @@ def searches(folder: Path, recipe: Recipe) -> list[OneSearch]:
     found = [OneSearch(FIRST, folder, recipe)]
     while (path := folder / "searches" / f"search-{len(found) + 1}" / "recipe.yaml").is_file():
         sections = read_yaml(path.read_text(encoding="utf-8"), str(path))
+        if isinstance(sections.get("budget"), dict):
+            sections = {**sections, "budget": found_devices(sections["budget"], folder)}  # type: ignore[arg-type]
         own = with_sections(recipe, sections, Problems(str(path)))
         found.append(OneSearch(path.parent.name, path.parent, own))
     return found
@@ -67,7 +72,7 @@ def searches(folder: Path, recipe: Recipe) -> list[OneSearch]:
 
 def another(folder: Path, recipe: Recipe, overrides: Sequence[str]) -> Recipe:
     """The recipe of a further search. Raises UserError when it changes what may not change, or is there already."""
-    own = changed(recipe, overrides, CHANGEABLE)
+    own = resolved(changed(recipe, overrides, CHANGEABLE))
     for other in searches(folder, recipe):
         if other.recipe == own:
             raise UserError(f"{folder} has this search already ({other.id}); change a setting: --set budget.macs=2G")
@@ -80,19 +85,24 @@ def add(folder: Path, own: Recipe, plan: Plan) -> OneSearch:
     while (target := folder / "searches" / f"search-{number}").joinpath("recipe.yaml").exists():
         number += 1
     tree = tree_of(own)
+    tree["budget"], devices = kept_devices(tree["budget"])  # type: ignore[arg-type]
+    for name, content in devices.items():
+        if not (folder / name).exists():
+            write_bytes(folder / name, content)
     plan.write(target / "plan.json")
     write_text(target / "recipe.yaml", to_yaml({name: tree[name] for name in CHANGEABLE}))  # last: now it is there
     return OneSearch(target.name, target, own)
 
 
 def kept_recipe(recipe: Recipe) -> tuple[dict[str, object], dict[str, bytes]]:
-    """The recipe's tree as a run folder holds it, and the user's own files that it needs there."""
+    """The recipe's tree as a run folder holds it, and the files that it needs there: the user's space, devices."""
     tree = tree_of(recipe)
+    tree["budget"], files = kept_devices(tree["budget"])  # type: ignore[arg-type]
     space = unwrapped(recipe.space)
     if not isinstance(space, SpaceFile):
-        return tree, {}
+        return tree, files
     path, name = space.parts
-    return with_override(tree, ["space", "file"], f"{SPACE_FILE}:{name}"), {SPACE_FILE: path.read_bytes()}
+    return with_override(tree, ["space", "file"], f"{SPACE_FILE}:{name}"), {**files, SPACE_FILE: path.read_bytes()}
 
 
 def names(all_searches: Sequence[OneSearch], search: OneSearch) -> dict[str, Budget]:

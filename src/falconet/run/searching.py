@@ -123,7 +123,7 @@ def evaluator(record: Record, recipe: Recipe, judge: Judge, feasible: Feasible) 
                 error=error,
                 quality=figures,
                 costs={
-                    name: Cost(value, "predicted" if name == "latency_ms" else "counted")
+                    name: Cost(value, "predicted" if name.startswith("latency_ms") else "counted")
                     for name, value in feasible.costs(arch).items()
                 },
                 weights=judge.supernet.version if proxy is None else version(recipe, proxy),

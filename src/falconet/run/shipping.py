@@ -20,6 +20,7 @@ from falconet.deploy import Training, write_model
 from falconet.files import write_bytes
 from falconet.graph import reach
 from falconet.run.choosing import Chosen
+from falconet.run.devices import is_here, named_devices
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Json, Record, now
@@ -32,6 +33,8 @@ from falconet.tasks import Classifier
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from falconet.evaluate.device import Device
+    from falconet.evaluate.latency import Net
     from falconet.graph.network import Network
     from falconet.tasks import Dataset, Example, Run, Task, TestResult
 
@@ -82,16 +85,37 @@ def ship(
 
 
 def time_models(record: Record, one: OneSearch, names: Sequence[str], progress: Progress) -> None:
-    """Measure the latency of all networks of the run together, once for each search."""
-    stage = f"{one.id}.latency"
-    if record.done(stage) or not names:
+    """Measure the latency of all networks of the run together, once for each search and each device that is here.
+
+    stages/SEARCH.latency.json is of ONNX Runtime here, or of the device that `latency_ms` is meant for when that is
+    this machine; stages/SEARCH.latency_ms.NAME.json of each further device.
+    """
+    if not names:
         return
+    devices = {cost: device for cost, device in named_devices(one.recipe.budget).items() if is_here(device)}
+    first = devices.pop("latency_ms", None)
+    _time(record, one, f"{one.id}.latency", names, first, progress)
+    for cost, device in devices.items():
+        _time(record, one, f"{one.id}.{cost}", names, device, progress)
+
+
+def _time(
+    record: Record, one: OneSearch, stage: str, names: Sequence[str], device: Device | None, progress: Progress
+) -> None:
+    """Measure networks by the runtime and threads of a device, or by ONNX Runtime with one thread."""
+    if record.done(stage):
+        return
+    from falconet.deploy import load_model
     from falconet.evaluate.latency import measure_latency
 
     with record.stage(stage) as clock:
-        progress.say("measuring latency on ONNX Runtime")
-        files = {name: record.path("models", name, "model.onnx") for name in names}
-        found = measure_latency(files, sizes(one.recipe), max_seconds=LATENCY_SECONDS)
+        runtime, threads = (device.runtime, device.threads) if device else ("onnxruntime", 1)
+        progress.say(f"measuring latency on {runtime}")
+        nets: dict[str, Net] = {}
+        for name in names:
+            folder = record.path("models", name)
+            nets[name] = folder / "model.onnx" if runtime == "onnxruntime" else load_model(folder).network
+        found = measure_latency(nets, sizes(one.recipe), max_seconds=LATENCY_SECONDS, runtime=runtime, threads=threads)
         clock.finish({name: asdict(row) | {"input_size": list(row.input_size)} for name, row in found.items()})
 
 

@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from falconet.errors import UserError
 from falconet.evaluate import Budget, Objective, format_quantity
 from falconet.graph import costs
+from falconet.run.devices import device_latencies
 from falconet.run.predict import LatencyLine
 from falconet.run.recipe import Recipe
 from falconet.search import STRATEGIES, RandomSettings
@@ -35,13 +37,15 @@ def sizes(recipe: Recipe) -> tuple[tuple[int, int], ...]:
 
 
 def counter(recipe: Recipe, latency: LatencyLine | None = None) -> Callable[[NetSpec], Mapping[str, float]]:
-    """Counts the costs of a network, and predicts its latency when a line for it is given.
+    """Counts the costs of a network, and predicts its latency: by the devices that the budget names, else by the line.
 
     Multiply-accumulates are counted a pixel of the output as well, when the budget asks for that.
     """
     at = sizes(recipe)
     by_pixel = "macs_per_pixel" in recipe.budget.limits()
     num_pixels = at[0][0] * at[0][1] * getattr(recipe.task, "scale", 1) ** 2
+
+    devices = device_latencies(recipe.budget)
 
     def count(spec: NetSpec) -> Mapping[str, float]:
         found = costs(spec, *at)
@@ -52,9 +56,40 @@ def counter(recipe: Recipe, latency: LatencyLine | None = None) -> Callable[[Net
         }
         if by_pixel:
             counted["macs_per_pixel"] = found.macs / num_pixels
-        return counted if latency is None else {**counted, "latency_ms": latency.predict(spec)}
+        if latency is not None and not devices:
+            counted["latency_ms"] = latency.predict(spec)
+        return {**counted, **{name: predict(spec, at).ms for name, predict in devices.items()}}
 
     return count
+
+
+def resolved(recipe: Recipe) -> Recipe:
+    """The recipe with every limit of its budget a number: "60% of fsrcnn" is worked out, once and for all.
+
+    The named network is one of the zoo (at the task's scale), or a model. UserError when it is neither, or its latency
+    is not known.
+    """
+    if not recipe.budget.shares:
+        return recipe
+    count = counter(recipe.model_copy(update={"budget": recipe.budget.resolved(lambda name, network: 1.0)}))
+
+    def cost(name: str, network: str) -> float:
+        found = count(_named_network(recipe, network))
+        if name not in found:
+            raise UserError(f"{name}: a share of {network} needs a device that tells its latency: add on: NAME")
+        return found[name]
+
+    return recipe.model_copy(update={"budget": recipe.budget.resolved(cost)})
+
+
+def _named_network(recipe: Recipe, name: str) -> NetSpec:
+    """A network that a budget names."""
+    from falconet.deploy import load_model
+    from falconet.run.rivals import rival_spec
+    from falconet.run.settings import RivalSettings
+    from falconet.zoo import ZOO
+
+    return rival_spec(recipe, RivalSettings(net=name, steps=1)) if name in ZOO else load_model(name).spec
 
 
 def main_cost(recipe: Recipe) -> str:
@@ -95,8 +130,8 @@ def wanted(recipe: Recipe) -> dict[str, Budget]:
     most = recipe.budget.limits().get(cost, math.inf)
     limits = sorted({min(limit, most) for limit in recipe.final.at or (most,)})
     return {
-        f"{cost}-{format_quantity(limit)}" if limit < math.inf else "best": recipe.budget.model_copy(
-            update={cost: limit} if limit < math.inf else {}
+        f"{cost}-{format_quantity(limit)}" if limit < math.inf else "best": (
+            recipe.budget.with_limit(cost, limit) if limit < math.inf else recipe.budget
         )
         for limit in limits
     }
