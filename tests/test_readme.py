@@ -202,7 +202,7 @@ def section_models() -> dict[str, type[BaseModel]]:
     from falconet.run.settings import RivalSettings
     from falconet.search import STRATEGIES
     from falconet.spaces import SPACES
-    from falconet.tasks import TASKS
+    from falconet.tasks import TASKS, Camera
     from falconet.train.settings import PathSettings, TrainSettings
 
     tabled = {
@@ -212,7 +212,7 @@ def section_models() -> dict[str, type[BaseModel]]:
     }
     return {
         "recipe": Recipe, **SECTIONS, **tabled, "rivals": RivalSettings,
-        "paths": PathSettings, "Training settings": TrainSettings,
+        "paths": PathSettings, "Training settings": TrainSettings, "camera": Camera,
     }  # fmt: skip
 
 
