@@ -1,13 +1,16 @@
 """Small networks, real pictures and a model folder that the deploy tests share."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
-from falconet.deploy import Model, Training, write_model
+from falconet.deploy import TARGETS, Model, Target, Training, write_model
+from falconet.errors import UserError
 from falconet.graph import Add, Conv, Draft, EdgeConv, PixelShuffle, PReLU, Repeat
 from falconet.graph.network import Network
 from falconet.tasks import SuperResolution
@@ -75,3 +78,25 @@ def write(tmp_path: Path) -> Callable[..., Model]:
         return write_model(tmp_path / "models" / name, task=task, **{**given, **more})
 
     return written
+
+
+@pytest.fixture(scope="session")
+def operators() -> ModuleType:
+    """The tests of ONNX, for their cases of every operator and what builds networks of them."""
+    path = Path(__file__).with_name("test_onnx.py")
+    found = importlib.util.spec_from_file_location("operator_cases", path)
+    assert found is not None and found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest) -> Target:
+    """The target whose name is the parameter, when its runtime is installed."""
+    found = TARGETS[request.param]()
+    try:
+        found.version()
+    except UserError as error:
+        pytest.skip(str(error))
+    return found

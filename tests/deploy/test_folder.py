@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from falconet.deploy import DEFAULT_MODEL, ExportRefused, folder, load_model, model, read_model, shipped_models
+from falconet.deploy import DEFAULT_MODEL, ExportRefused, folder, load_model, model, place, read_model, shipped_models
 from falconet.errors import UserError
 from falconet.graph import NetSpec, costs
 from falconet.tasks.images import Picture, read_picture
@@ -86,19 +86,19 @@ def test_disagreement_leaves_nothing_behind_and_the_old_model_alone(write, sampl
     assert [path.name for path in first.folder.parent.iterdir()] == ["tiny"]
 
 
-@pytest.mark.parametrize("step", ["write_bytes", "write_text", "card", "_put"])
+@pytest.mark.parametrize("step", ["write_bytes", "write_text", "card", "put"])
 def test_a_failure_at_any_step_leaves_no_half_folder(write, monkeypatch, step, tmp_path):
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(folder, step, fail)
+    monkeypatch.setattr(place if step == "put" else folder, step, fail)
     with pytest.raises(OSError, match="disk full"):
         write("tiny")
     assert list((tmp_path / "models").iterdir()) == []
 
 
 @pytest.mark.parametrize("old", [False, True])
-@pytest.mark.parametrize("step", ["_export", "write_bytes", "write_text", "_put"])
+@pytest.mark.parametrize("step", ["_export", "write_bytes", "write_text", "put"])
 def test_a_kill_at_any_step_leaves_a_whole_model_or_none(write, monkeypatch, step, old, tmp_path):
     class Killed(BaseException):
         pass
@@ -109,14 +109,14 @@ def test_a_kill_at_any_step_leaves_a_whole_model_or_none(write, monkeypatch, ste
     if old:
         write("tiny", arch={"width": 1})
     with monkeypatch.context() as patched:
-        patched.setattr(folder, step, kill)
-        patched.setattr(folder.shutil, "rmtree", lambda *_, **__: None)  # a kill tidies nothing up
+        patched.setattr(place if step == "put" else folder, step, kill)
+        patched.setattr(place.shutil, "rmtree", lambda *_, **__: None)  # a kill tidies nothing up
         with pytest.raises(Killed):
             write("tiny")
-    place = tmp_path / "models" / "tiny"
-    assert place.exists() == old and (not old or read_model(place).facts.arch == {"width": 1})
+    kept = tmp_path / "models" / "tiny"
+    assert kept.exists() == old and (not old or read_model(kept).facts.arch == {"width": 1})
     assert read_model(write("tiny").folder).facts.arch == {"width": 6}
-    assert [path.name for path in place.parent.iterdir()] == ["tiny"]
+    assert [path.name for path in kept.parent.iterdir()] == ["tiny"]
 
 
 def test_a_failed_rename_puts_the_old_model_back(write, monkeypatch, tmp_path):

@@ -12,12 +12,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +26,7 @@ from falconet.deploy.card import card
 from falconet.deploy.facts import FILE, NAME, Facts, ParityFacts, Training
 from falconet.deploy.model import WEIGHTS, Model, read_model
 from falconet.deploy.parity import check_parity
+from falconet.deploy.place import whole_folder
 from falconet.deploy.script import run_script
 from falconet.deploy.targets import TARGETS
 from falconet.errors import UserError
@@ -85,18 +84,13 @@ def write_model(
         training=training or Training(),
     )
     arrays = {key: np.ascontiguousarray(value.detach().cpu().numpy()) for key, value in small.weights().items()}
-    partial = _beside(folder, "partial")
-    try:
-        partial.mkdir(parents=True)
-        parity = _export(small.spec, arrays, partial, network, samples, targets, tolerance)
+    with whole_folder(folder) as partial:
+        parity, file = _export(small.spec, arrays, partial, network, samples, targets, tolerance)
         facts = facts.model_copy(update={"parity": parity})
         write_bytes(partial / WEIGHTS, save(arrays))
-        write_text(partial / "run.py", run_script(facts.name, facts.task))
+        write_text(partial / "run.py", run_script(facts.name, facts.task, TARGETS[targets[0]](), file))
         write_text(partial / "card.md", card(facts))
         write_text(partial / FILE, facts.text())
-        _put(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return read_model(folder)
 
 
@@ -114,9 +108,9 @@ def _export(
     samples: Sequence[tuple[Array, ...]],
     targets: Sequence[str],
     tolerance: float | None,
-) -> tuple[ParityFacts, ...]:
-    """Write the file of every target and compare it with the network as trained."""
-    found = []
+) -> tuple[tuple[ParityFacts, ...], str]:
+    """Write the file of every target and compare it with the network as trained; also the first file's name."""
+    found, files = [], []
     for name in targets:
         target = TARGETS[name]()
         path = target.export(spec, weights, folder)
@@ -124,25 +118,5 @@ def _export(
         assert allowed is not None
         parity = check_parity(target.load(path), network, samples, allowed, name)
         found.append(ParityFacts(**asdict(parity)))
-    return tuple(found)
-
-
-def _beside(folder: Path, what: str) -> Path:
-    """A path of its own beside `folder`; what an earlier, killed export left there is removed."""
-    for left in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 32}.{what}"):
-        shutil.rmtree(left, ignore_errors=True)
-    return folder.parent / f".{folder.name}.{uuid4().hex}.{what}"
-
-
-def _put(partial: Path, folder: Path) -> None:
-    """Rename `partial` to `folder`. An old one steps aside first: a kill in between leaves none, never half a one."""
-    old = _beside(folder, "old")
-    if folder.exists():
-        folder.rename(old)
-    try:
-        partial.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        files.append(path.name)
+    return tuple(found), files[0]

@@ -20,7 +20,7 @@ from falconet.deploy.litert_windows import (
     repeat,
     transposed,
 )
-from falconet.deploy.target import Array
+from falconet.deploy.target import Array, norm_arrays
 from falconet.graph import (
     Add,
     AvgPool,
@@ -66,8 +66,7 @@ from falconet.graph import (
 
 
 def _batch_norm(f: File, layer: Layer, op: BatchNorm) -> None:
-    names = ("weight", "bias", "running_mean", "running_var")
-    gain, shift, mean, variance = (f.array(layer, name).astype(np.float64) for name in names)
+    gain, shift, mean, variance = (x.astype(np.float64) for x in norm_arrays(f.weights, layer, op))
     gain = gain / np.sqrt(variance + op.epsilon)
     _affine(f, layer, gain, shift - mean * gain)
 

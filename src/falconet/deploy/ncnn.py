@@ -44,7 +44,7 @@ def network(*arrays):
 
 ncnn::Net net;                                    // once
 net.load_param("FILE");
-net.load_model("MODEL.bin");
+net.load_model("STEM.bin");
 
 ncnn::Extractor extractor = net.create_extractor();
 extractor.input("INPUT", in);                     // ncnn::Mat in(width, height, channels), float32, 0 to 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from falconet.deploy.ncnn_file import Net, Number, Params
-from falconet.deploy.target import Array
+from falconet.deploy.target import Array, norm_arrays, pool_end
 from falconet.graph import (
     EDGE_KERNELS,
     Add,
@@ -104,8 +104,9 @@ def _linear(net: Net, layer: Layer, op: Linear) -> None:
 
 def _batch_norm(net: Net, layer: Layer, op: BatchNorm) -> None:
     net.layer("BatchNorm", layer, {0: net.channels[layer.name], 1: float(op.epsilon)})
-    for name in ("weight", "running_mean", "running_var", "bias"):
-        net.data += net.array(layer, name).tobytes()
+    gain, shift, mean, variance = norm_arrays(net.weights, layer, op)
+    for values in (gain, mean, variance, shift):
+        net.data += values.tobytes()
 
 
 def _prelu(net: Net, layer: Layer, op: PReLU) -> None:
@@ -219,9 +220,8 @@ def _avg_pool(net: Net, layer: Layer, op: AvgPool) -> None:
 
 
 def _pool(net: Net, layer: Layer, kind: int, kernel: int, stride: int, pad: int, ceil: bool) -> None:
-    """Rounding up is rounding down with more padding on the right: as much as lets one more window begin before the
-    padding on the right does, which is where torch stops too. Neither kind of pooling sees padding."""
-    end = pad + min(kernel - pad - 1, stride - 1) if ceil else pad
+    """Neither kind of pooling sees padding."""
+    end = pool_end(kernel, stride, pad, ceil)
     net.layer("Pooling", layer, {0: kind, 1: kernel, 2: stride, 3: pad, 13: pad, 14: end, 15: end, 5: 1})
 
 

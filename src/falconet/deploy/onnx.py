@@ -20,7 +20,7 @@ import onnx
 from onnx import helper
 
 from falconet.deploy.onnx_graph import PICTURE, VECTOR, Graph
-from falconet.deploy.target import Array, Weights, layers_for
+from falconet.deploy.target import Array, Weights, layers_for, pool_end
 from falconet.graph import (
     EDGE_KERNELS,
     Add,
@@ -289,13 +289,17 @@ def _size_of(g: Graph, layer: Layer, name: str) -> str:
 
 
 def _max_pool(g: Graph, layer: Layer, op: MaxPool) -> None:
-    pad = same_pad(op.kernel, op.pad)
-    g.node("MaxPool", layer, layer.inputs, **_window(op.kernel, op.stride, pad), ceil_mode=int(op.ceil))
+    g.node("MaxPool", layer, layer.inputs, **_pooling(op, same_pad(op.kernel, op.pad)))
 
 
 def _avg_pool(g: Graph, layer: Layer, op: AvgPool) -> None:
-    window = _window(op.kernel, op.stride, op.pad)
-    g.node("AveragePool", layer, layer.inputs, **window, ceil_mode=int(op.ceil), count_include_pad=0)
+    g.node("AveragePool", layer, layer.inputs, **_pooling(op, op.pad), count_include_pad=0)
+
+
+def _pooling(op: MaxPool | AvgPool, pad: int) -> dict[str, list[int]]:
+    """The window of a pooling: rounding up is written as padding, which all runtimes understand alike."""
+    end = pool_end(op.kernel, op.stride, pad, op.ceil)
+    return _window(op.kernel, op.stride, pad) | {"pads": [pad, pad, end, end]}
 
 
 def _global_avg_pool(g: Graph, layer: Layer, op: GlobalAvgPool) -> None:

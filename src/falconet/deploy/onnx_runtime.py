@@ -19,7 +19,7 @@ class OnnxRuntime:
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     good_for: ClassVar[str] = "desktop, servers and the web; phones where 20 MB more in the app do not matter"
     any_size: ClassVar[bool] = True
-    tolerances: ClassVar[Mapping[Precision, float | None]] = {"float32": 1e-4}
+    tolerances: ClassVar[Mapping[Precision, float | None]] = {"float32": 1e-4, "int8": None}
     runs: ClassVar[bool] = True
     python: ClassVar[str] = """\
 import onnxruntime
@@ -72,11 +72,13 @@ const float *values = result[0].GetTensorData<float>();
         sizes: Sizes = (),
         samples: Sequence[Sample] = (),
     ) -> Path:
-        """Write model.onnx."""
+        """Write model.onnx. int8 is calibrated on the samples."""
         from falconet.deploy.onnx import to_onnx
+        from falconet.deploy.quantize import quantized
 
         path = folder / "model.onnx"
-        write_bytes(path, to_onnx(spec, weights))
+        data = to_onnx(spec, weights)
+        write_bytes(path, quantized(data, samples) if precision == "int8" else data)
         return path
 
     def load(self, path: Path, threads: int = 1) -> ArrayRun:

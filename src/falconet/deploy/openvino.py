@@ -109,8 +109,8 @@ const float *values = request.get_tensor("OUTPUT").data<float>();
 
 def _openvino() -> Any:
     """The package, imported so that it reports to nobody. UserError when it is not installed."""
-    if "openvino" in sys.modules:
-        return sys.modules["openvino"]
+    if loaded := sys.modules.get("openvino"):
+        return loaded
     before = sys.modules.get(REPORTER)
     sys.modules[REPORTER] = None  # type: ignore[assignment]  # what is None here cannot be imported
     try:

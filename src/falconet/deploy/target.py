@@ -8,6 +8,7 @@ asks which target it has: commands, cards, tables and contract tests read the fi
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from falconet.errors import UserError
-from falconet.graph import Layer, NetSpec, Op
+from falconet.graph import BatchNorm, Layer, NetSpec, Op
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,7 +62,7 @@ class Target(Protocol):
     python: ClassVar[str]
     """Lines that define `network(*arrays)`, bchw in and out, from the file FILE in `folder`; numpy is `np`."""
     snippets: ClassVar[Mapping[str, str]]
-    """Language -> the lines that run the file in an app; FILE, INPUT and OUTPUT stand for the names in it."""
+    """Language -> the lines that run the file in an app; FILE (or STEM, without ending), INPUT, OUTPUT are names."""
 
     def version(self) -> str:
         """The runtime and its version: "ncnn 1.0.20261020". UserError when it is not installed."""
@@ -90,7 +91,9 @@ class Target(Protocol):
 def imported(module: str, title: str, extra: str) -> Any:
     """The module of a runtime. UserError, one line, when it is not installed."""
     try:
-        return importlib.import_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a package says while it is imported is not about our work
+            return importlib.import_module(module)
     except ImportError as error:
         raise UserError(f"{title} is not installed ({error}): pip install 'falconet[{extra}]'") from None
 
@@ -123,6 +126,26 @@ def array_of(weights: Weights, layer: Layer, name: str) -> Array:
     if key not in weights:
         raise ValueError(f"layer {layer.name!r} needs the weight {key!r}, which was not given")
     return as_array(weights[key])
+
+
+def norm_arrays(weights: Weights, layer: Layer, op: BatchNorm) -> tuple[Array, Array, Array, Array]:
+    """Gain, shift, mean and variance of a batch norm; without learned ones, gain 1 and shift 0."""
+    mean, variance = (array_of(weights, layer, name) for name in ("running_mean", "running_var"))
+    if not op.affine:
+        return np.ones_like(mean), np.zeros_like(mean), mean, variance
+    return array_of(weights, layer, "weight"), array_of(weights, layer, "bias"), mean, variance
+
+
+def pool_end(kernel: int, stride: int, pad: int, ceil: bool) -> int:
+    """The padding behind that makes rounding down do what torch does.
+
+    Rounding up is rounding down with more padding behind: as much as lets one more window begin, but before the
+    padding does, which is where torch stops too. Runtimes that round up themselves do not all stop there.
+
+    >>> pool_end(3, 2, 0, ceil=True), pool_end(2, 3, 0, ceil=True)
+    (1, 1)
+    """
+    return pad + min(kernel - pad - 1, stride - 1) if ceil else pad
 
 
 def as_array(value: Tensor | Array) -> Array:
