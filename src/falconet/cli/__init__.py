@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from falconet import __version__
-from falconet.cli import devices, models, runs, tables
+from falconet.cli import devices, exports, models, runs, tables
 from falconet.errors import UserError
 
 HELP = """Design vision networks small enough for a phone: photos and a budget in, a verified model and a report out.
@@ -32,6 +32,7 @@ app.command("report")(runs.report)
 app.command("inspect")(models.inspect)
 app.command("evaluate")(models.evaluate)
 app.command("enhance")(models.enhance)
+app.command("export")(exports.export)
 app.command("list")(tables.list_table)
 app.command("bench")(devices.bench)
 app.add_typer(devices.app, name="device")
