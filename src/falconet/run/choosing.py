@@ -27,6 +27,8 @@ class Chosen:
     trial: Trial
     steps_of: str
     """The entry of plan.steps that says how long it is trained."""
+    seed: int = 0
+    """Added to the run's; above 0 it is the same network trained again, for comparisons."""
 
 
 def choose(record: Record, one: OneSearch, all_searches: Sequence[OneSearch]) -> list[Chosen]:
@@ -48,6 +50,12 @@ def choose_random(record: Record, one: OneSearch, all_searches: Sequence[OneSear
     found = best_within(one.recipe, own_trials(record, one, BASELINE), names(all_searches, one))
     kept = {chosen.trial.network for chosen in choose(record, one, all_searches)}
     return [replace(chosen, name=f"{chosen.name}-{BASELINE}") for chosen in found if chosen.trial.network not in kept]
+
+
+def again(recipe: Recipe, chosen: Sequence[Chosen]) -> list[Chosen]:
+    """The networks that a search keeps, for each further seed of `final.seeds`: NAME-seed1, NAME-seed2."""
+    seeds = range(1, recipe.final.seeds)
+    return [replace(one, name=f"{one.name}-seed{seed}", seed=seed) for one in chosen for seed in seeds]
 
 
 def own_trials(record: Record, one: OneSearch, proposer: str) -> list[Trial]:

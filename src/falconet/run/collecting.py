@@ -18,8 +18,8 @@ from falconet.report.results import (
     Stage,
 )
 from falconet.report.words import quality_unit
-from falconet.run.choosing import Chosen, best_within, choose_random, own_trials
-from falconet.run.comparing import comparisons, hypervolume_facts, search_rows
+from falconet.run.choosing import Chosen, again, best_within, choose_random, own_trials
+from falconet.run.comparing import comparisons, hypervolume_facts, search_rows, seed_notes
 from falconet.run.latencies import cost_prediction, device_notes, latencies
 from falconet.run.plan import Plan
 from falconet.run.recipe import Recipe
@@ -47,6 +47,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
     models = [
         _model(record, one, chosen, latency) for one, kept in found.values() for chosen in sorted(kept, key=_descending)
     ]
+    more = _further_seeds(record, recipe, [one for _, kept in found.values() for one in kept])
     drawn = _random_rivals(record, [one for one, _ in found.values()])
     baselines = (*_baselines(record, recipe), *_rivals(record, recipe), *drawn, *_prototype(recipe))
     has_size = recipe.budget.at_input or isinstance(recipe.task, Classifier)
@@ -66,11 +67,16 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         baselines=baselines,
         searches=tuple(row for one, _ in found.values() for row in search_rows(record, one)),
         hypervolume=hypervolume_facts(record, first),
-        comparisons=comparisons(models, baselines, recipe.task.quality),
+        comparisons=comparisons(models, baselines, recipe.task.quality, more),
         cost_prediction=cost_prediction(first, plan, [one for _, kept in found.values() for one in kept], latency),
-        rank_correlation=rank_correlation(record, recipe),
+        rank_correlation=rank_correlation(record, recipe, _alone(record, first, found[first.id][1])),
         test_skipped=_skipped(record, recipe),
-        notes=(*_notes(record, found), *device_notes(record, found), *_time_note(record)),
+        notes=(
+            *_notes(record, found),
+            *device_notes(record, found),
+            *seed_notes(models, baselines, recipe.task.quality, more),
+            *_time_note(record),
+        ),
     )
 
 
@@ -152,7 +158,7 @@ def _baselines(record: Record, recipe: Recipe) -> list[BaselineResult]:
 
 def _rivals(record: Record, recipe: Recipe) -> list[BaselineResult]:
     found = []
-    for rival in recipe.rivals.nets:
+    for rival in (one for one in recipe.rivals.nets if not one.seed):
         facts = _facts(record, rival_stage(rival))
         if facts:
             found.append(
@@ -168,6 +174,25 @@ def _rivals(record: Record, recipe: Recipe) -> list[BaselineResult]:
                 )
             )
     return found
+
+
+def _further_seeds(
+    record: Record, recipe: Recipe, kept: Sequence[Chosen]
+) -> dict[str, list[Mapping[str, SetScore]]]:
+    """Kept networks and rivals that were trained with several seeds -> the test scores of every seed but the first."""
+    stages = {one.name: [clone.name for clone in again(recipe, [one])] for one in kept}
+    for rival in recipe.rivals.nets:
+        if rival.seed:
+            stages.setdefault(rival.title.removesuffix(f"-seed{rival.seed}"), []).append(rival_stage(rival))
+    tested = {name: [_set_scores(_facts(record, f"test.{stage}")) for stage in them] for name, them in stages.items()}
+    return {name: [scores for scores in several if scores] for name, several in tested.items()}
+
+
+def _alone(record: Record, first: OneSearch, kept: Sequence[Chosen]) -> list[Chosen]:
+    """The networks of the recipe's own search that were trained by themselves, the best of random search among them."""
+    if not record.done(f"{first.id}.{RANDOM}") and not is_random(first.recipe):
+        return list(kept)
+    return [*kept, *choose_random(record, first, [first])]
 
 
 def _random_rivals(record: Record, all_searches: Sequence[OneSearch]) -> list[BaselineResult]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from falconet.evaluate import Trial
-from falconet.evaluate.paired import paired
+from falconet.evaluate.paired import mean_over_seeds, paired
 from falconet.report.results import (
     BaselineResult,
     BestTrial,
@@ -16,6 +17,7 @@ from falconet.report.results import (
     SearchResult,
     SetScore,
 )
+from falconet.report.words import quality_number, quality_unit, quality_words
 from falconet.run.choosing import best_within, own_trials
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
@@ -93,18 +95,26 @@ def hypervolume_facts(record: Record, first: OneSearch) -> Hypervolume | None:
         return None
     cost = main_cost(first.recipe)
     names = tuple(goal.name for goal in objectives(first.recipe))
-    return Hypervolume(objectives=names, reference=reference, unit=f"dB x share of {reference[1]:.4g} {cost}")
+    unit = f"{found} x " if (found := quality_unit(first.recipe.task.quality)) else ""
+    return Hypervolume(objectives=names, reference=reference, unit=f"{unit}share of {reference[1]:.4g} {cost}")
+
+
+Seeds = Mapping[str, Sequence[Mapping[str, SetScore]]]
+"""Name -> the test scores of each further seed that it was trained with."""
 
 
 def comparisons(
-    models: Sequence[ModelResult], baselines: Sequence[BaselineResult], metric: str
+    models: Sequence[ModelResult], baselines: Sequence[BaselineResult], metric: str, more: Seeds
 ) -> tuple[Comparison, ...]:
-    """Every model against every baseline, picture by picture on each test set."""
+    """Every model against every baseline, picture by picture on each test set; of several seeds the mean."""
     found = []
     for model in models:
         for base in baselines:
             for title in model.test.keys() & base.test.keys():
-                ours, other = (_per_picture(row.test[title], metric) for row in (model, base))
+                ours, other = (
+                    mean_over_seeds([_per_picture(one, metric) for one in _seeds_of(row, title, more)])
+                    for row in (model, base)
+                )
                 if len(ours) < 2 or ours.keys() != other.keys():
                     continue
                 result = paired(ours, other)
@@ -117,11 +127,31 @@ def comparisons(
                         metric=metric,
                         data=title,
                         num_pairs=len(ours),
-                        num_seeds=1,
+                        num_seeds=min(len(_seeds_of(row, title, more)) for row in (model, base)),
                         about="model_vs_baseline",
                     )
                 )
     return tuple(sorted(found, key=lambda one: (one.left, one.right, one.data)))
+
+
+def _seeds_of(row: ModelResult | BaselineResult, title: str, more: Seeds) -> list[SetScore]:
+    """The scores of a network on a test set, one for each seed."""
+    return [row.test[title], *(scores[title] for scores in more.get(row.name, ()) if title in scores)]
+
+
+def seed_notes(
+    models: Sequence[ModelResult], baselines: Sequence[BaselineResult], metric: str, more: Seeds
+) -> list[str]:
+    """What each seed came to, of networks that were trained with several."""
+    notes = []
+    rows: tuple[ModelResult | BaselineResult, ...] = (*models, *baselines)
+    for row in rows:
+        for title in row.test if more.get(row.name) else ():
+            values = [score.metrics[metric] for score in _seeds_of(row, title, more)]
+            listed = ", ".join(quality_number(metric, value) for value in values)
+            mean = quality_words(metric, fmean(values))
+            notes.append(f"{row.name} on {title} with {len(values)} seeds: {listed}; mean {mean}.")
+    return notes
 
 
 def _per_picture(score: SetScore, metric: str) -> dict[str, float]:

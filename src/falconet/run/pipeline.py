@@ -18,7 +18,7 @@ from pathlib import Path
 from falconet.errors import UserError
 from falconet.report import write_results
 from falconet.report.page import write_report
-from falconet.run.choosing import Chosen, choose, choose_random
+from falconet.run.choosing import Chosen, again, choose, choose_random
 from falconet.run.collecting import collect
 from falconet.run.events import with_events
 from falconet.run.pictures import data_facts, read_pictures
@@ -130,9 +130,10 @@ def _work(record: Record, recipe: Recipe, progress: Progress) -> Path:
         search_twice(record, one, Judge(supernet, dataset, planned.latency), progress)
         kept, drawn = choose(record, one, all_searches), choose_random(record, one, all_searches)
         steps = Plan.read(one.folder / "plan.json").steps
-        train_all(record, one, [*kept, *drawn], supernet, dataset, steps, progress)
+        others = [*drawn, *again(one.recipe, kept)]
+        train_all(record, one, [*kept, *others], supernet, dataset, steps, progress)
         ship(record, one, kept, supernet, dataset, progress)
-        for chosen in drawn:
+        for chosen in others:
             test_rival(record, recipe, chosen.name, trained(record, one, chosen, supernet, dataset), dataset, progress)
         found[one.id] = (one, kept)
         time_models(record, one, [chosen.name for _, chosens in found.values() for chosen in chosens], progress)

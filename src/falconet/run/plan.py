@@ -134,6 +134,8 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     if earlier:
         steps["supernet"] = earlier.steps["supernet"]
     minutes = {name: seconds[name] * steps[name] / 60 for name in steps if not (earlier and name == "supernet")}
+    alike = recipe.final.seeds + int(recipe.rivals.random and not is_random(recipe))
+    minutes |= {name: alike * minutes[name] for name in wanted(recipe)}
     if not earlier:
         _plan_comparisons(recipe, pictures, seconds, steps, minutes)
     minutes["search"] = per_evaluation * recipe.search.evaluations * (1 if is_random(recipe) else 2) / 60

@@ -44,7 +44,7 @@ def train_rival(
     folder = record.path("checkpoints", stage)
     if record.done(stage):
         return load_kept(Network(spec), folder)
-    torch.manual_seed(recipe.seed)
+    torch.manual_seed(recipe.seed + rival.seed)
     network = Network(spec)
     msra(network, [spec])
     with record.stage(stage) as clock, progress.task(stage, steps) as update:
@@ -53,7 +53,7 @@ def train_rival(
             clock.tick()
             update(step, loss=loss)
 
-        fitted = fit(network, recipe.task, dataset, rival, alone(spec), steps, folder, recipe.seed, on_step)
+        fitted = fit(network, recipe.task, dataset, rival, alone(spec), steps, folder, recipe.seed + rival.seed, on_step)
         keep(network, folder)
         network = load_kept(Network(spec), folder)
         found = costs(spec, *sizes(recipe))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 
@@ -50,6 +50,25 @@ def several(value: object) -> object:
     return (value,) if isinstance(value, str | int | float) else value
 
 
+def each_seed(nets: object) -> object:
+    """Settings of networks, those with `seeds: n` n times over.
+
+    >>> each_seed([{"net": "espcn", "seeds": 2}])
+    [{'net': 'espcn', 'seed': 0}, {'net': 'espcn', 'seed': 1}]
+    """
+    if not isinstance(nets, list | tuple):
+        return nets
+    found: list[object] = []
+    for one in nets:
+        count = one.get("seeds") if isinstance(one, dict) else None
+        if isinstance(one, dict) and isinstance(count, int) and not isinstance(count, bool) and 0 < count <= 20:
+            rest = {key: value for key, value in one.items() if key != "seeds"}
+            found += [{**rest, "seed": seed} for seed in range(count)]
+        else:
+            found.append(one)
+    return found
+
+
 class Length(BaseModel):
     """How long a training is: `steps` or `minutes`, one of them. 0 steps: not at all."""
 
@@ -75,27 +94,41 @@ class SupernetSettings(Length, TrainSettings):
 
 
 class FinalSettings(Length, TrainSettings):
-    """What becomes of the front: which members are kept, and how long each is trained from the weights it inherits.
+    """What becomes of the front: which members are kept, and how long each is trained, from which weights.
 
     `at` lists limits on the budget's first cost; the best network within each is kept. Empty: the budget itself.
-    With `steps: 0` the networks are kept with the supernet's weights as they are.
+    `start: inherited` trains on from the supernet's weights, and ships the better ones; `scratch` begins anew, as
+    Single Path One-Shot does, and ships what that came to. With `steps: 0` the networks are kept with the supernet's
+    weights as they are. `seeds` is how often each is trained: the first is shipped, comparisons take the mean of all.
     """
 
     at: Annotated[tuple[Quantity, ...], BeforeValidator(several)] = ()
+    start: Literal["inherited", "scratch"] = "inherited"
+    seeds: int = Field(1, ge=1, le=20)
 
 
 class TrustSettings(TrainSettings):
-    """How the supernet's ranking is checked: `networks` of the space are trained alone, `steps` each; 0: not at all."""
+    """How the supernet's ranking is checked: `networks` of the space are trained alone, `steps` each; 0: not at all.
+
+    `near` of them cost at most a tenth less than the budget allows, where costs alone rank nothing; the others are
+    spread over all costs. Networks whose final training is of the same kind (`start: scratch`, equal settings) count
+    along.
+    """
 
     networks: int = Field(0, ge=0)
+    near: int = Field(0, ge=0)
     steps: int = Field(2000, ge=1)
 
 
 class RivalSettings(Length, TrainSettings):
-    """A hand-designed network trained beside the search: a name of the zoo, its options, and how it is trained."""
+    """A hand-designed network trained beside the search: a name of the zoo, its options, and how it is trained.
+
+    `seed` is added to the run's; `seeds: 3` in a recipe stands for three of them, with the seeds 0, 1 and 2.
+    """
 
     net: str
     options: dict[str, int | float | str] = {}
+    seed: int = Field(0, ge=0)
 
     @field_validator("net")
     @classmethod
@@ -107,8 +140,8 @@ class RivalSettings(Length, TrainSettings):
 
     @property
     def title(self) -> str:
-        """The name with the values of its options: `plain_sr-4-16-leaky_relu`."""
-        return "-".join([self.net, *map(str, self.options.values())])
+        """The name with the values of its options: `plain_sr-4-16-leaky_relu`; `-seed1` is added to that of seed 1."""
+        return "-".join([self.net, *map(str, self.options.values()), *([f"seed{self.seed}"] if self.seed else [])])
 
 
 class Rivals(BaseModel):
@@ -121,7 +154,7 @@ class Rivals(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    nets: tuple[RivalSettings, ...] = ()
+    nets: Annotated[tuple[RivalSettings, ...], BeforeValidator(each_seed)] = ()
     baselines: Annotated[tuple[str, ...], BeforeValidator(several)] = ()
     random: bool = False
 

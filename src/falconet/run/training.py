@@ -24,9 +24,11 @@ from falconet.run.recipe import can_be_written
 from falconet.run.record import Record
 from falconet.run.searches import OneSearch
 from falconet.run.supernet import Supernet, keep, load_kept
+from falconet.run.teacher import lesson, take_over
 from falconet.spaces import build
 
 if TYPE_CHECKING:
+    from falconet.graph import NetSpec
     from falconet.graph.network import Network
     from falconet.tasks import Dataset
 
@@ -76,8 +78,9 @@ def train_one(
     from falconet.train.paths import alone
 
     recipe, folder = one.recipe, record.path("checkpoints", chosen.name)
-    spec = build(recipe.space, chosen.trial.arch)
-    network, inherited = judged_with(record, recipe, supernet, dataset, spec), chosen.trial.quality
+    spec, inherited = build(recipe.space, chosen.trial.arch), chosen.trial.quality
+    seed, from_scratch = recipe.seed + chosen.seed, recipe.final.start == "scratch" and steps > 0
+    network = fresh(spec, seed) if from_scratch else judged_with(record, recipe, supernet, dataset, spec)
     with record.stage(stage_of(chosen)) as clock, progress.task(chosen.name, steps) as update:
         if steps == 0:
             clock.finish({"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"})
@@ -87,10 +90,13 @@ def train_one(
             clock.tick()
             update(step, loss=loss)
 
-        fitted = fit(network, recipe.task, dataset, recipe.final, alone(spec), steps, folder, recipe.seed, on_step)
+        student, task = lesson(recipe.teacher, recipe.task, network, seed)
+        assert student.spec is not None
+        fitted = fit(student, task, dataset, recipe.final, alone(student.spec), steps, folder, seed, on_step)
+        take_over(network, student)
         keep(network, folder)
         final = quality(load_kept(Network(spec), folder), recipe.task, dataset)
-        better = final[recipe.task.quality] >= inherited[recipe.task.quality]
+        better = from_scratch or final[recipe.task.quality] >= inherited[recipe.task.quality]
         clock.finish(
             {
                 "steps": steps,
@@ -104,8 +110,21 @@ def train_one(
         )
 
 
+def fresh(spec: NetSpec, seed: int) -> Network:
+    """A network that has learned nothing."""
+    import torch
+
+    from falconet.graph.network import Network
+    from falconet.train.init import msra
+
+    torch.manual_seed(seed)
+    network = Network(spec)
+    msra(network, [spec])
+    return network
+
+
 def trained(record: Record, one: OneSearch, chosen: Chosen, supernet: Supernet, dataset: Dataset) -> Network:
-    """The network with the better of its two weights, when its stage is done."""
+    """The network with the weights that its stage, which is done, found to ship: the better, or those from scratch."""
     from falconet.graph.network import Network
 
     spec = build(one.recipe.space, chosen.trial.arch)

@@ -10,20 +10,24 @@ qualities then says how well inherited quality ranks, beside how well a bare cou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
+from falconet.evaluate import Objective
 from falconet.evaluate.rank import Tau, banded_tau, tau
 from falconet.report.results import Interval, RankCorrelation, RankPoint, RankRow
+from falconet.run.choosing import Chosen
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.supernet import Supernet
-from falconet.run.wanted import counter, objectives
-from falconet.search import Feasible
+from falconet.run.training import fresh, stage_of
+from falconet.run.wanted import counter, main_cost
+from falconet.search import Feasible, sample_by_cost
 from falconet.search.strategy import random_archs
-from falconet.spaces import build
+from falconet.spaces import Arch, build, largest
+from falconet.train.settings import TrainSettings
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
@@ -36,29 +40,21 @@ def measure_trust(
     record: Record, recipe: Recipe, supernet: Supernet, dataset: Dataset, steps: int, progress: Progress
 ) -> None:
     """Train the recipe's `trust.networks` networks alone; those that are done are skipped."""
-    import torch
-
     from falconet.evaluate.quality import quality
-    from falconet.graph.network import Network
     from falconet.train.fit import fit
-    from falconet.train.init import msra
     from falconet.train.paths import alone
 
     count = recipe.trust.networks
     if all(record.done(_stage(index)) for index in range(count)):
         return
     feasible = Feasible(recipe.space, recipe.budget, counter(recipe))
-    archs = random_archs(
-        recipe.space, feasible, objectives(recipe), Random(f"trust {recipe.seed}"), count, seen=set[str]()
-    )
+    archs = _draws(recipe, feasible)
     for index, arch in enumerate(archs):
         if record.done(_stage(index)):
             continue
         spec, title = build(recipe.space, arch), _stage(index)
         with record.stage(title) as clock, progress.task(f"{title} of {count}", steps) as update:
-            torch.manual_seed(recipe.seed + index)
-            network = Network(spec)
-            msra(network, [spec])
+            network = fresh(spec, recipe.seed + index)
 
             def on_step(step: int, loss: float) -> None:
                 clock.tick()
@@ -78,6 +74,31 @@ def measure_trust(
             )
 
 
+def _draws(recipe: Recipe, feasible: Feasible) -> list[Arch]:
+    """The networks to train: some near the budget, then others spread over the costs; none twice."""
+    rng, seen, cost = Random(f"trust {recipe.seed}"), set[str](), main_cost(recipe)
+    dearest = feasible.costs(largest(recipe.space))[cost]
+    limit = min(recipe.budget.limits().get(cost, dearest), dearest)
+
+    def near() -> Arch:
+        low = (1 - BAND) * limit
+        return sample_by_cost(recipe.space, lambda arch: feasible.costs(arch)[cost], low, limit, rng)
+
+    def is_near(arch: Arch) -> bool:
+        return feasible(arch) and feasible.costs(arch)[cost] >= (1 - BAND) * limit
+
+    wanted = min(recipe.trust.near, recipe.trust.networks)
+    found: list[Arch] = []
+    for _ in range(100 * wanted):
+        arch = near()
+        if len(found) < wanted and is_near(arch) and feasible.network(arch) not in seen:
+            seen.add(feasible.network(arch))
+            found.append(arch)
+    goals = (Objective(recipe.task.quality, maximize=True), Objective(cost, maximize=False))
+    rest = recipe.trust.networks - len(found)
+    return found + random_archs(recipe.space, feasible, goals, rng, rest, seen)
+
+
 def _inherited(supernet: Supernet, recipe: Recipe, dataset: Dataset, spec: NetSpec) -> dict[str, float | None]:
     """Inherited quality, and what it would be with the shared batch-norm statistics, if there are others."""
     from falconet.evaluate.quality import quality
@@ -93,28 +114,59 @@ def _stage(index: int) -> str:
     return f"trust.{index}"
 
 
-def rank_correlation(record: Record, recipe: Recipe) -> RankCorrelation | None:
-    """What the networks that are trained alone say, with 95 % intervals; None when there are fewer than three."""
+def rank_correlation(record: Record, recipe: Recipe, others: Sequence[Chosen] = ()) -> RankCorrelation | None:
+    """What the networks that are trained alone say, with 95 % intervals; None when there are fewer than three.
+
+    `others` are kept networks; those whose final training is of the same kind and length count along.
+    """
     found = [record.facts(_stage(i)) for i in range(recipe.trust.networks) if record.done(_stage(i))]
-    if len(found) < 3:
-        return None
     points = [
         RankPoint.model_validate({key: one[key] for key in RankPoint.model_fields if key in one}) for one in found
     ]
-    trained, macs = [point.trained for point in points], [point.macs or 0.0 for point in points]
+    points += _of_finals(record, recipe, others) if found else []
+    if len(points) < 3:
+        return None
     rows = []
-    shared = [point.shared_statistics for point in points if point.shared_statistics is not None]
-    predictors = [
-        ("inherited", "inherited quality", [point.inherited for point in points]),
-        ("cost", "MACs alone", macs),
-    ]
-    if len(shared) == len(points):
-        predictors.insert(1, ("other", "inherited, shared statistics", shared))
-    for kind, predictor, values in predictors:
-        rows.append(_row(kind, predictor, "all", tau(values, trained), len(points)))
-        rows.append(_row(kind, predictor, "macs +-10 %", banded_tau(values, trained, macs, band=BAND), len(points)))
+    known = [point for point in points if point.shared_statistics is not None]
+    kinds: tuple[tuple[str, str, list[RankPoint], Callable[[RankPoint], float | None]], ...] = (
+        ("inherited", "inherited quality", points, lambda point: point.inherited),
+        ("other", "inherited, shared statistics", known, lambda point: point.shared_statistics),
+        ("cost", "MACs alone", points, lambda point: point.macs),
+    )
+    for kind, predictor, used, value in kinds:
+        if len(used) < 3:
+            continue
+        values, alone = [value(point) or 0.0 for point in used], [point.trained for point in used]
+        costs = [point.macs or 0.0 for point in used]
+        rows.append(_row(kind, predictor, "all", tau(values, alone), len(used)))
+        rows.append(_row(kind, predictor, "macs +-10 %", banded_tau(values, alone, costs, band=BAND), len(used)))
     kept = tuple(row for row in rows if row is not None)
     return RankCorrelation(truth=f"trained alone for {found[0]['steps']} steps", rows=kept, points=tuple(points))
+
+
+def _of_finals(record: Record, recipe: Recipe, others: Sequence[Chosen]) -> list[RankPoint]:
+    """Kept networks whose final training is like that of the networks trained for trust."""
+    fields = set(TrainSettings.model_fields) - {"checkpoint_minutes"}
+    if recipe.final.start != "scratch" or recipe.final.model_dump(include=fields) != recipe.trust.model_dump(
+        include=fields
+    ):
+        return []
+    quality, found = recipe.task.quality, []
+    for chosen in others:
+        facts = record.facts(stage_of(chosen)) if record.done(stage_of(chosen)) else {}
+        final = facts.get("final")
+        if facts.get("steps") == recipe.trust.steps and isinstance(final, dict):
+            found.append(
+                RankPoint.model_validate(
+                    {
+                        "inherited": chosen.trial.quality[quality],
+                        "trained": final[quality],
+                        "macs": chosen.trial.costs["macs"].value,
+                        "network": chosen.trial.network,
+                    }
+                )
+            )
+    return found
 
 
 def _row(kind: str, predictor: str, within: str, measured: Tau, count: int) -> RankRow | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from falconet.run.choosing import choose, choose_random
+from falconet.run.choosing import again, choose, choose_random
 from falconet.run.pictures import read_pictures
 from falconet.run.plan import Plan
 from falconet.run.progress import Update
@@ -59,7 +59,8 @@ def main(folder: Path, search_id: str, name: str) -> None:
     record, recipe, progress = Record(folder, keeps_log=False), read_recipe(folder), ToParent()
     all_searches = searches(folder, recipe)
     one = next(search for search in all_searches if search.id == search_id)
-    trained_here = [*choose(record, one, all_searches), *choose_random(record, one, all_searches)]
+    kept = choose(record, one, all_searches)
+    trained_here = [*kept, *choose_random(record, one, all_searches), *again(one.recipe, kept)]
     chosen = next(chosen for chosen in trained_here if chosen.name == name)
     plan = Plan.read(one.folder / "plan.json")
     dataset = read_pictures(record, recipe)
