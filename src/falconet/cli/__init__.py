@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from falconet import __version__
-from falconet.cli import devices, exports, models, runs, tables
+from falconet.cli import devices, exports, models, runs, shrink, tables
 from falconet.errors import UserError
 
 HELP = """Design vision networks small enough for a phone: photos and a budget in, a verified model and a report out.
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("init")(runs.init)
 app.command("plan")(runs.plan)
 app.command("run")(runs.run)
+app.command("shrink")(shrink.shrink)
 app.command("search")(runs.search)
 app.command("resume")(runs.resume)
 app.command("report")(runs.report)

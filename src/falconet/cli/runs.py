@@ -74,7 +74,7 @@ def run(
             print("\n".join(describe(loaded, pipeline.plan(loaded, progress))))
         return
     with shown() as progress:
-        _finish(folder, lambda: pipeline.run(loaded, folder, progress))
+        finish(folder, lambda: pipeline.run(loaded, folder, progress))
 
 
 def search(folder: RunFolder, settings: Settings = None) -> None:
@@ -83,7 +83,7 @@ def search(folder: RunFolder, settings: Settings = None) -> None:
     from falconet.run.progress import shown
 
     with shown() as progress:
-        _finish(folder, lambda: pipeline.search(folder, settings or [], progress))
+        finish(folder, lambda: pipeline.search(folder, settings or [], progress))
 
 
 def resume(folder: RunFolder) -> None:
@@ -92,7 +92,7 @@ def resume(folder: RunFolder) -> None:
     from falconet.run.progress import shown
 
     with shown() as progress:
-        _finish(folder, lambda: pipeline.resume(folder, progress))
+        finish(folder, lambda: pipeline.resume(folder, progress))
 
 
 def report(folder: RunFolder) -> None:
@@ -110,7 +110,7 @@ def _load(path: Path, settings: list[str] | None, space: Path | None) -> Recipe:
     return load(path, overrides)
 
 
-def _finish(folder: Path, work: Callable[[], Path]) -> None:
+def finish(folder: Path, work: Callable[[], Path]) -> None:
     """Do the work, say where the report is; when interrupted, say how to go on."""
     try:
         print(work())

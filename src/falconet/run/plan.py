@@ -34,6 +34,7 @@ from falconet.run.rivals import rival_spec
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
 from falconet.run.suits import check_suits
+from falconet.run.teacher import lesson, taught
 from falconet.run.wanted import counter, is_random, main_cost, resolved, shares_weights, sizes, wanted
 from falconet.search import Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
@@ -281,10 +282,14 @@ def _time(
         store = Network(store=union(recipe.space, Random(recipe.seed)))
         if not earlier:
             sharing = paths(recipe.space, recipe.supernet.paths, sizes(recipe))
-            seconds["supernet"] = _step_seconds(store, recipe, dataset, recipe.supernet, sharing)
+            learning = recipe.model_copy(update={"task": taught(recipe.teacher, recipe.task)})
+            seconds["supernet"] = _step_seconds(store, learning, dataset, recipe.supernet, sharing)
     for name, budget in wanted(recipe).items():
         spec = build(recipe.space, _nearest(recipe, feasible, archs, budget, latency))
-        seconds[name] = _step_seconds(Network(spec), recipe, dataset, recipe.final, alone(spec))
+        student, task = lesson(recipe.teacher, recipe.task, Network(spec), recipe.seed)
+        assert student.spec is not None
+        learning = recipe.model_copy(update={"task": task})
+        seconds[name] = _step_seconds(student, learning, dataset, recipe.final, alone(student.spec))
     proxy, judged = recipe.search.proxy, Network(spec)
     training = 0.0 if proxy is None else proxy.steps * _step_seconds(judged, recipe, dataset, proxy, alone(spec))
     began = time.process_time()

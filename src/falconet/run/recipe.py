@@ -25,6 +25,7 @@ from falconet.graph import NetSpec
 from falconet.run.prepared import knowing, prepared, shared_settings, unwrapped
 from falconet.run.reading import Problems, read_yaml, split_override, suggestion, with_override
 from falconet.run.settings import FinalSettings, Rivals, SpaceFile, SupernetSettings, TrustSettings
+from falconet.run.teacher import TeacherSettings
 from falconet.search import STRATEGIES, SearchSettings
 from falconet.spaces import SPACES, Pick
 from falconet.tasks import TASKS, DataSettings, Task
@@ -44,6 +45,7 @@ class Recipe(BaseModel):
     final: FinalSettings
     trust: TrustSettings = TrustSettings()
     rivals: Rivals = Rivals()
+    teacher: TeacherSettings | None = None
     seed: int = Field(0, ge=0)
     workers: int = Field(1, ge=1)
 
@@ -146,6 +148,8 @@ def _read(tree: Mapping[str, object], problems: Problems) -> Recipe | None:
         sections[name] = problems.read(model, {} if tree.get(name) is None else tree[name], name)
     if any(section is None for section in sections.values()):
         return None
+    if tree.get("teacher") is not None:
+        sections["teacher"] = problems.read(TeacherSettings, tree["teacher"], "teacher")
     plain = {name: tree[name] for name in ("seed", "workers") if name in tree}
     return problems.read(Recipe, sections | plain, "")
 

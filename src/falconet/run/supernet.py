@@ -19,6 +19,7 @@ from falconet.graph import NetSpec, Store
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
+from falconet.run.teacher import taught
 from falconet.run.wanted import shares_weights, sizes
 from falconet.spaces import draw, union
 
@@ -86,7 +87,8 @@ def _train(
             update(step, loss=loss)
 
         sharing = paths(recipe.space, recipe.supernet.paths, sizes(recipe))
-        fitted = fit(network, recipe.task, dataset, recipe.supernet, sharing, steps, folder, recipe.seed, on_step)
+        task = taught(recipe.teacher, recipe.task)
+        fitted = fit(network, task, dataset, recipe.supernet, sharing, steps, folder, recipe.seed, on_step)
         version = f"supernet@{keep(network, folder)[:8]}"
         clock.finish({"version": version, "steps": steps, "loss": fitted.loss, "precision": fitted.precision})
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -184,17 +184,18 @@ class _Trainer:
         batch_seed = self.seed + 1_000_003 * self.accelerator.process_index
         xs, target = self.task.batch(self.dataset, batch_seed, step, self.settings.batch)
         xs = tuple(x.to(device).contiguous(memory_format=torch.channels_last) for x in xs)
-        target, teacher, first = target.to(device), None, 0.0
+        target, teacher, first = _moved(target, device), None, 0.0
         self.subs = self.paths.at(self.seed, step)
         for sub in self.subs:
             output = forward(self.network, sub, xs, self.settings.merge, self.precision)
-            assert isinstance(output, Tensor)
             wanted = target if teacher is None else torch.lerp(target, teacher, self.paths.distill)
-            loss = self.task.loss(output.float(), wanted)
+            loss = self.task.loss(_in_float32(output), wanted)
             self.accelerator.backward(loss / len(self.subs))
             if sub is self.subs[0]:
                 first = float(loss.detach())
-                teacher = self.as_target(output.detach().float()) if self.paths.distill else None
+                if self.paths.distill:
+                    assert isinstance(output, Tensor), "networks that teach others have one output"
+                    teacher = self.as_target(output.detach().float())
         return first
 
     def as_target(self, output: Tensor) -> Tensor:
@@ -231,6 +232,16 @@ class _Trainer:
         if self.network.spec is not None:
             recalibrate(self.network, self.task, self.dataset, self.settings.recalibrate)
         return Fitted(self.step, sum(self.losses) / len(self.losses), self.core, self.wall, self.precision)
+
+
+def _moved(target: Any, device: torch.device) -> Any:
+    """The target of a step, one tensor or a tuple of them (see `distill`), on the device."""
+    return tuple(one.to(device) for one in target) if isinstance(target, tuple) else target.to(device)
+
+
+def _in_float32(output: Tensor | tuple[Tensor, ...]) -> Any:
+    """The output or outputs of a network as losses take them."""
+    return output.float() if isinstance(output, Tensor) else tuple(one.float() for one in output)
 
 
 def forward(
