@@ -107,9 +107,7 @@ def _source(name: str, weights: Path | None) -> Source:
         if Path(name).is_dir() or name in shipped_models():
             return source_of(load_model(name))
         found = network_of(name)  # tells what does not exist
-        raise UserError(
-            f"{found.title} is a network without weights: add --weights FILE.safetensors, or export a model"
-        )
+        raise UserError(f"{found.title} has no weights of its own: add --weights FILE.safetensors, or name a model")
     from falconet.graph.network import deployed
     from falconet.zoo.weights import load_weights
 

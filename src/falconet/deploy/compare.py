@@ -44,7 +44,7 @@ class Against(BaseModel):
 
 def calibration(task: Task, folder: Path) -> list[Sample]:
     """Inputs as the task makes them of the pictures in a folder: what calibration looks at. UserError when too few."""
-    dataset = task.read(DataSettings(train=(folder,), validation=MOST_SAMPLES), seed=0)
+    dataset = task.read(DataSettings(train=(folder,), validation=0.5), seed=0)
     return [tuple(_unit(x) for x in example.inputs) for example in dataset.validation[:MOST_SAMPLES]]
 
 

@@ -105,6 +105,7 @@ const float *values = result->at(0).toTensor().const_data_ptr<float>();
         portable._unsafe_reset_threadpool(threads)
         try:
             module = portable._load_for_executorch(str(path))
+            module.method_meta("forward")  # nothing is read before something is asked for
         except RuntimeError as error:
             raise UserError(f"{path} is not a network that ExecuTorch can run: {str(error)[:300]}") from None
 
