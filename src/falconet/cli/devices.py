@@ -173,6 +173,9 @@ def _meter(runtime: str | None, threads: int | None, remote: str | None, device:
 
     name = runtime or (device.runtime if device else DEFAULT_RUNTIME)
     count = threads or (device.threads if device else 1)
+    if device and (name, count) != (device.runtime, device.threads):
+        its = f"{device.runtime} with {device.threads} thread(s)"
+        raise UserError(f"{device.name} is {its}: leave out --runtime and --threads, or --on")
     if remote is not None:
         return Remote(remote, name, count)
     if device and device.processor != processor():

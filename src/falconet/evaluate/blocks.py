@@ -29,12 +29,13 @@ from falconet.graph import (
     NetSpec,
     Op,
     TransposedConv,
+    infer_parts,
     infer_shapes,
     merged,
 )
 from falconet.graph.files import spec_to_text
 from falconet.graph.rewrite import deployed_spec
-from falconet.graph.shape import Size
+from falconet.graph.shape import Shape, Size, plain, total
 from falconet.graph.spec import input_shapes, remembered
 
 Dims: TypeAlias = tuple[int, int, int]
@@ -54,6 +55,7 @@ class Block:
 
     spec: NetSpec
     inputs: tuple[Dims, ...]
+    out: Dims
     outer: tuple[int, ...]
     last: bool
     key: str
@@ -110,49 +112,53 @@ def _opened(spec: NetSpec) -> NetSpec:
 
 def _cut(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: bool) -> tuple[Block, ...]:
     """The blocks of `spec` (merged); `outer` and `last` say where it stands itself."""
-    from falconet.graph.shape import Shape, plain
-
-    shapes = infer_shapes(spec, tuple(Shape(plain(c), h, w) for c, h, w in inputs))
-    dims = {name: (one.channels, one.height, one.width) for name, one in shapes.items()}
+    dims = {one.name: given for one, given in zip(spec.inputs, inputs, strict=True)}
     pictures = {spec.inputs[place].name for place in outer}
     found = []
     for group in _groups(spec):
-        inside = {layer.name for layer in group}
-        reads = list(dict.fromkeys(name for layer in group for name in layer.inputs if name not in inside))
-        place = {name: n for n, name in enumerate(reads)}
-        place.update({layer.name: len(reads) + n for n, layer in enumerate(group)})
-        wiring = tuple((layer.op, tuple([place[name] for name in layer.inputs])) for layer in group)
-        at_edge = tuple(n for n, name in enumerate(reads) if name in pictures)
-        is_last = last and any(layer.name in spec.outputs for layer in group)
-        found.append(_wired(wiring, tuple([dims[name] for name in reads]), at_edge, is_last))
+        place: dict[str, int] = {}  # what the group makes: 0, 1, ...; what it reads: -1, -2, ...
+        reads, wiring = list[str](), list[tuple[Op | NetSpec, tuple[int, ...]]]()
+        for number, layer in enumerate(group):
+            for name in layer.inputs:
+                if name not in place:
+                    reads.append(name)
+                    place[name] = -len(reads)
+            place[layer.name] = number
+            wiring.append((layer.op, tuple([place[name] for name in layer.inputs])))
+        at_edge = tuple([n for n, name in enumerate(reads) if name in pictures])
+        name = group[-1].name
+        is_last = last and name in spec.outputs
+        block = _wired(tuple(wiring), tuple([dims[one] for one in reads]), at_edge, is_last)
+        dims[name] = block.out
+        found.append(block)
     return tuple(found)
 
 
-@remembered
-def _groups(spec: NetSpec) -> tuple[tuple[Layer, ...], ...]:
+def _groups(spec: NetSpec) -> list[list[Layer]]:
     """The layers of each block, in the order of the last of each.
 
     A light operator joins the block whose value it alone reads: the last heavy one, and every light one.
     """
-    readers = Counter(name for layer in spec.layers for name in layer.inputs)
+    readers = Counter([name for layer in spec.layers for name in layer.inputs])
+    kept = frozenset(spec.outputs)
     groups: dict[str, list[Layer]] = {}  # by the name of the value that the group makes
     heavy: set[str] = set()
     for layer in spec.layers:
-        members: list[Layer] = []
         if isinstance(layer.op, HEAVY):
             heavy.add(layer.name)
-        else:
-            own = [n for n in dict.fromkeys(layer.inputs) if n in groups and readers[n] == layer.inputs.count(n)]
-            own = [name for name in own if name not in spec.outputs]
-            big = [name for name in own if name in heavy]
-            joined = [name for name in own if name not in heavy or name == big[-1]]
-            for name in joined:
-                members += groups.pop(name)
-            if big:
-                heavy.add(layer.name)
+            groups[layer.name] = [layer]
+            continue
+        own = [name for name in dict.fromkeys(layer.inputs) if name in groups and name not in kept]
+        own = [name for name in own if readers[name] == layer.inputs.count(name)]
+        big = [name for name in own if name in heavy]
+        members = [one for name in own if name not in heavy or name == big[-1] for one in groups.pop(name)]
+        if len(own) > 1:
+            order = {one.name: n for n, one in enumerate(spec.layers)}
+            members.sort(key=lambda one: order[one.name])
+        if big:
+            heavy.add(layer.name)
         groups[layer.name] = [*members, layer]
-    order = {layer.name: n for n, layer in enumerate(spec.layers)}
-    return tuple(tuple(sorted(group, key=lambda one: order[one.name])) for group in groups.values())
+    return list(groups.values())
 
 
 @lru_cache(maxsize=65536)
@@ -162,21 +168,20 @@ def _wired(
     outer: tuple[int, ...],
     last: bool,
 ) -> Block:
-    """The block of operators, each with the places of what it reads: the inputs, then what operators before it made."""
-    names = [f"x{n}" for n in range(len(inputs))]
-    layers = []
-    for n, (op, reads) in enumerate(wiring):
-        layers.append(Layer(f"n{n}", op, tuple(names[place] for place in reads)))
-        names.append(f"n{n}")
+    """The block of operators, each with the places of what it reads: inputs -1, -2, ...; operators 0, 1, ..."""
+    names = {-n - 1: f"x{n}" for n in range(len(inputs))} | {n: f"n{n}" for n in range(len(wiring))}
+    layers = [Layer(f"n{n}", op, tuple(names[place] for place in reads)) for n, (op, reads) in enumerate(wiring)]
     given = tuple(Input(f"x{n}", channels) for n, (channels, _, _) in enumerate(inputs))
-    return _block(NetSpec(given, tuple(layers), (names[-1],)), inputs, outer, last)
+    return _block(NetSpec(given, tuple(layers), (layers[-1].name,)), inputs, outer, last)
 
 
 def _block(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: bool) -> Block:
     small = _nameless(deployed_spec(spec))
     text = f"{spec_to_text(small)} {inputs} {outer} {last}"
     key = hashlib.sha256(text.encode()).hexdigest()[:20]
-    return Block(small, inputs, outer, last, key, _title(small), spec)
+    made = infer_shapes(spec, tuple(Shape(plain(c), h, w) for c, h, w in inputs))[spec.outputs[0]]
+    out = made.channels, made.height, made.width
+    return Block(small, inputs, out, outer, last, key, _title(small), spec)
 
 
 def _nameless(flat: NetSpec) -> NetSpec:
@@ -190,9 +195,6 @@ def _nameless(flat: NetSpec) -> NetSpec:
 
 def _title(flat: NetSpec) -> str:
     """The operators of a block in words: "conv 3x3 16>16, relu"."""
-    from falconet.graph import infer_parts
-    from falconet.graph.shape import plain, total
-
     parts = infer_parts(flat, tuple(plain(one.channels) for one in flat.inputs))
     words = []
     for layer in flat.layers:

@@ -31,7 +31,6 @@ data: sizes and types are checked, nothing in them is run. Left out: how it is m
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from pathlib import Path
@@ -89,14 +88,12 @@ class BlockTime(_Record):
 class Linear(_Record):
     """A non-negative linear model of a block's milliseconds: feature -> milliseconds a unit. Fitted to the table.
 
-    `median_error` is the middle of the relative errors on blocks that were left out of the fit.
+    `median_error` is the middle of the relative errors on blocks that were left out of the fit; None for a fit to a
+    handful of blocks.
     """
 
     weights: dict[str, Milliseconds]
-    median_error: float = Field(math.inf, ge=0)
-
-    # A model fitted to a handful of blocks has no error to tell; JSON has no infinity.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    median_error: float | None = Field(None, ge=0)
 
 
 class CheckedNet(_Record):

@@ -73,7 +73,7 @@ def fit_linear(blocks: Sequence[Block], times_ms: Sequence[float]) -> Linear:
         weights = _fit(rows[place != fold], ms[place != fold])
         errors += np.abs(rows[place == fold] @ weights / ms[place == fold] - 1).tolist()
     fitted = dict(zip(names, _fit(rows, ms).tolist(), strict=True))
-    return Linear(weights=fitted, median_error=float(np.median(errors)) if errors else float("inf"))
+    return Linear(weights=fitted, median_error=float(np.median(errors)) if errors else None)
 
 
 def predict_linear(weights: Mapping[str, float], block: Block) -> float:

@@ -25,16 +25,18 @@ from falconet.spaces import Arch, Space, build, largest, neighbours, sample, sma
 
 AFTER = Conv(4, 3)  # what reads a block's output
 DRAWS = 1_000
+QUIET = 200
 MOST_NEIGHBOURS = 500
 
 
 def blocks_of_space(space: Space, sizes: tuple[Size, ...], rng: Random, most: int) -> list[Block]:
     """The blocks of a space's networks, at most `most`, the commonest first.
 
-    Met on the way: the extremes with their neighbours, then random networks. Where a space has more kinds of blocks
-    than `most` (cells, widths that vary everywhere), its blocks are taken apart into smaller ones.
+    Met on the way: the extremes with their neighbours, then random networks until 200 in a row bring nothing new. Where
+    a space has more kinds of blocks than `most` (cells, widths that vary everywhere), its blocks are taken apart into
+    smaller ones.
     """
-    specs = [build(space, arch) for arch in _archs(space, rng)]
+    specs = _networks(space, sizes, rng)
     found = _counted([list(blocks_of(spec, *sizes)) for spec in specs])
     if len(found) > most:
         taken_apart = _counted([[part for block in blocks_of(s, *sizes) for part in parts_of(block)] for s in specs])
@@ -83,6 +85,20 @@ def inner(block: Block) -> list[Dims]:
 def _before(d: Draft, number: int, channels: int) -> str:
     y = d.layer(f"before{number}", Conv(channels, 3), f"x{number}")
     return d.layer(f"before{number}_act", ReLU(), y)
+
+
+def _networks(space: Space, sizes: tuple[Size, ...], rng: Random) -> list[NetSpec]:
+    """Networks that hold the blocks of the space."""
+    specs, seen, quiet = list[NetSpec](), set[str](), 0
+    for arch in _archs(space, rng):
+        spec = build(space, arch)
+        keys = {block.key for block in blocks_of(spec, *sizes)}
+        quiet = quiet + 1 if keys <= seen else 0
+        seen |= keys
+        specs.append(spec)
+        if quiet == QUIET:
+            break
+    return specs
 
 
 def _archs(space: Space, rng: Random) -> Iterator[Arch]:

@@ -1,0 +1,180 @@
+"""Measuring devices: with a meter that computes times, so that the right answer is known; and really, in a process
+that has neither Falconet nor torch.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from falconet.errors import UserError
+from falconet.evaluate.bench import Candidate, bench
+from falconet.evaluate.check import judge
+from falconet.evaluate.estimate import Estimator
+from falconet.evaluate.measure import Onboarding, measure_device
+from falconet.evaluate.memory import peak_bytes
+from falconet.evaluate.meter import Here, Item, Readings, Remote, Rounds, item_of
+from falconet.evaluate.survey import blocks_of_space, in_context
+from falconet.files import read_lines
+from falconet.spaces import Restoration, build, sample
+from falconet.zoo import ZOO
+
+SPACE = Restoration(width=(4, 8), depth=(1, 2, 3), kind=("plain", "residual"), activation=("relu", "prelu"))
+SIZES = ((12, 16),)
+PLAN = Onboarding("fake", "tiny", SIZES, held_out=6, calibration=3, minutes=0.1, rounds=5)
+
+
+@dataclass
+class Fake:
+    """A machine on which a network takes 0.05 ms, and 40 ms for a GMAC; it is stopped before call number `stop`."""
+
+    stop: int = 1_000
+    runtime: str = "onnxruntime"
+    threads: int = 1
+    asked: list[list[str]] = field(default_factory=list)
+
+    def time(self, items: Sequence[Item], how: Rounds) -> Readings:
+        if len(self.asked) == self.stop:
+            raise KeyboardInterrupt
+        self.asked.append([item.name for item in items])
+        slow = 1.0 + 0.5 * (len(self.asked) % 2)  # every second batch meets a busy machine
+        seconds = {item.name: [slow * (5e-5 + 40e-3 * item.macs / 1e9)] * 3 for item in items}
+        return Readings(seconds, "1.0", "fake processor", "Linux", 0.0)
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def test_blocks_are_found_whatever_their_neighbours_cost_and_networks_follow(tmp_path):
+    device = measure_device(PLAN, SPACE, Fake(), tmp_path / "log", quiet)
+    found = judge(device.checks[0])
+    assert found.table.mape < 1e-6 and found.table.worst < 1e-6 and found.nets == 6 and found.linear == 0
+    assert device.scale == pytest.approx(1) and device.version == "1.0" and device.processor == "fake processor"
+    for _ in range(5):
+        spec = build(SPACE, sample(SPACE, Random(7)))
+        assert Estimator(device)(spec, SIZES).how == "table"
+
+
+def test_a_stopped_measurement_goes_on_and_ends_alike(tmp_path):
+    whole = measure_device(PLAN, SPACE, Fake(), tmp_path / "whole", quiet)
+    log, first = tmp_path / "log", Fake(stop=2)
+    with pytest.raises(KeyboardInterrupt):
+        measure_device(PLAN, SPACE, first, log, quiet)
+    assert len(read_lines(log)) == 1 + 2
+    second = Fake()
+    second.asked = list(first.asked)  # so that the same batches meet the busy machine
+    assert measure_device(PLAN, SPACE, second, log, quiet) == whole
+    assert len(second.asked) == len(read_lines(log)) - 1
+
+
+@pytest.mark.parametrize("cut", [-1, -40, 0.7, 0.3])
+def test_so_does_one_whose_log_was_torn(tmp_path, cut):
+    log = tmp_path / "log"
+    whole = measure_device(PLAN, SPACE, Fake(), log, quiet)
+    data = log.read_bytes()
+    log.write_bytes(data[: cut if cut < 0 else int(cut * len(data))])
+    again = measure_device(PLAN, SPACE, Fake(), log, quiet)
+    assert [b.key for b in again.blocks] == [b.key for b in whole.blocks]
+    assert judge(again.checks[0]).table.mape < 1e-6
+
+
+def test_a_log_of_another_measurement_is_refused(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        measure_device(PLAN, SPACE, Fake(stop=1), tmp_path / "log", quiet)
+    with pytest.raises(UserError, match="begun with other settings"):
+        measure_device(PLAN, SPACE, Fake(threads=2), tmp_path / "log", quiet)
+    with pytest.raises(UserError, match="has only 2 networks"):
+        small = Restoration(width=4, depth=(1, 2), kind="plain", activation="relu")
+        measure_device(PLAN, small, Fake(), tmp_path / "other", quiet)
+
+
+def test_a_space_with_too_many_blocks_keeps_the_commonest():
+    all_of_them = blocks_of_space(SPACE, SIZES, Random(0), 400)
+    some = blocks_of_space(SPACE, SIZES, Random(0), 3)
+    assert len(all_of_them) > 10 and len(some) == 3
+
+
+def test_in_context_a_block_stands_between_convolutions():
+    block = next(b for b in blocks_of_space(SPACE, SIZES, Random(0), 400) if not b.outer and not b.last)
+    kinds = [type(layer.op).__name__ for layer in in_context(block).layers]
+    assert kinds[:2] == ["Conv", "ReLU"] and kinds[-1] == "Conv"
+
+
+BARE = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("falconet", "torch", "pydantic"):
+            raise ImportError(name + " is not on this device")
+sys.meta_path.insert(0, Blocked())
+print("a message of the day")
+exec(compile(sys.stdin.read(), "program", "exec"), {"__name__": "program"})
+"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """A command that starts a Python without Falconet and torch, which reads its program from standard input."""
+    (tmp_path / "bare.py").write_text(BARE)
+    return f"{sys.executable} -I {tmp_path / 'bare.py'}"
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "ncnn"])
+def test_another_machine_needs_only_python_numpy_and_the_runtime(bare, runtime):
+    from falconet.graph.rewrite import deployed_spec
+
+    items = [item_of(name, deployed_spec(ZOO[name]()), ((24, 32),)) for name in ("espcn", "vdsr")]
+    found = Remote(bare, runtime).time(items, Rounds(5, burst=2, max_seconds=1))
+    assert {name: len(seconds) for name, seconds in found.seconds.items()} == {"espcn": 10, "vdsr": 10}
+    assert min(found.seconds["vdsr"]) > 2 * min(found.seconds["espcn"]) > 0
+    assert found.version[0].isdigit() and found.processor and found.system
+
+
+def test_mistakes_with_another_machine_are_told(bare, tmp_path):
+    items = [item_of("espcn", ZOO["espcn"](), ((24, 32),))]
+    for command, words in (
+        ("no-such-command-here -", "cannot be started"),
+        (f"{sys.executable} -c 'import sys; sys.exit(3)'", "ended without an answer: exit code 3"),
+        (f"{sys.executable} -c 'raise OSError(5)'", "OSError"),
+    ):
+        with pytest.raises(UserError, match=words):
+            Remote(command, "onnxruntime").time(items, Rounds(5))
+    (tmp_path / "bare.py").write_text(BARE.replace('"pydantic"', '"onnxruntime"'))
+    with pytest.raises(UserError, match="onnxruntime is not installed there"):
+        Remote(bare, "onnxruntime").time(items, Rounds(5))
+    with pytest.raises(UserError, match="these can: onnxruntime, ncnn"):
+        Remote(bare, "tensorrt")
+    with pytest.raises(UserError, match="these can: onnxruntime"):
+        Here("tensorrt")
+
+
+def test_bench_tells_times_sizes_memory_and_what_was_predicted(tmp_path):
+    device = measure_device(PLAN, SPACE, Fake(), tmp_path / "log", quiet)
+    small, large = (build(SPACE, sample(SPACE, Random(seed))) for seed in (1, 2))
+    candidates = {
+        "small": Candidate(small, SIZES, small, random_weights=True),
+        "vdsr": Candidate(ZOO["vdsr"](), ((48, 64),), None),
+        "again": Candidate(large, SIZES, large),
+    }
+    rows = bench(candidates, Here("onnxruntime"), Rounds(5, burst=2, max_seconds=1), Estimator(device))
+    assert rows[-1].name == "vdsr" and rows[-1].predicted_ms is None and rows[-1].file_bytes > 2_000_000
+    by_name = {row.name: row for row in rows}
+    assert by_name["small"].random_weights and by_name["small"].predicted_ms > 0 and by_name["small"].how == "table"
+    assert rows[0].min_ms <= rows[1].min_ms <= rows[2].min_ms and rows[0].relative > 0
+    if sys.platform == "linux":
+        assert by_name["vdsr"].peak_bytes > 2 * 64 * 48 * 64 * 4  # two tensors of 64 channels, at least
+    assert peak_bytes("onnxruntime", tmp_path / "missing.onnx", [(1, 1, 8, 8)]) is None
+
+
+def test_the_log_names_no_person_and_no_computer(tmp_path):
+    import platform
+
+    measure_device(PLAN, SPACE, Here("onnxruntime"), tmp_path / "log", quiet)
+    text = (tmp_path / "log").read_text()
+    assert platform.node() not in text and str(tmp_path) not in text
+    assert json.loads(text.splitlines()[1])["samples"] >= 5
