@@ -200,6 +200,7 @@ def tables(page: Path) -> dict[str, dict[str, str]]:
 def section_models() -> dict[str, type[BaseModel]]:
     from falconet.run.recipe import SECTIONS, Recipe
     from falconet.run.settings import RivalSettings
+    from falconet.run.teacher import TeacherSettings
     from falconet.search import STRATEGIES
     from falconet.spaces import SPACES
     from falconet.tasks import TASKS, Camera
@@ -211,7 +212,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         **{f"search: {name}": strategy.Settings for name, strategy in STRATEGIES.items()},
     }
     return {
-        "recipe": Recipe, **SECTIONS, **tabled, "rivals": RivalSettings,
+        "recipe": Recipe, **SECTIONS, **tabled, "rivals": RivalSettings, "teacher": TeacherSettings,
         "paths": PathSettings, "Training settings": TrainSettings, "camera": Camera,
     }  # fmt: skip
 
