@@ -148,17 +148,28 @@ def show(
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A device's .json file, from somebody else.")],
-    name: Annotated[str | None, typer.Option("--name", help="Another name for it here.")] = None,
+    file: Annotated[
+        Path, typer.Argument(help="A device's .json file, or a published phone table (.json, .csv, .csv.gz).")
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="Another name for it here; for a table: a name.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="The phone in a table; the name unless given.")] = None,
 ) -> None:
-    """Check a device's file and put it among the devices."""
+    """Check a device's file, or make a device of a published phone table, and put it among the devices."""
     from falconet.evaluate.device import device_path, load_device, write_device
+    from falconet.evaluate.published import is_lut, published_device
 
     if not file.is_file():
         raise UserError(f"there is no file {file}")
-    if file.suffix != ".json":
-        raise UserError(f"a device is a .json file, which {file} is not")
-    device = load_device(file)
+    if file.suffix not in (".json", ".csv", ".gz"):
+        raise UserError(f"a device is a .json file, a table .json, .csv or .csv.gz; {file} is none")
+    if file.suffix != ".json" or is_lut(file):
+        if name is None:
+            raise UserError(f"{file} is a table of several phones: say which with --name pixel3")
+        device = published_device(file, name, column)
+    elif column is not None:
+        raise UserError(f"--column chooses a phone of a table; {file} is a device")
+    else:
+        device = load_device(file)
     device = device.model_copy(update={"name": name or device.name})
     path = device_path(device.name)
     if path.exists():

@@ -28,8 +28,8 @@ from falconet.errors import UserError
 from falconet.evaluate.describe import Floats
 
 START = (0.05, 0.05, 1.0, 0.4, 0.4, 0.6, 1.0, 0.02)
-"""Where weights begin, and about which their logarithms are normal with deviation 1: three slopes, three bends (choices,
-graph, amounts), height, noise."""
+"""Where weights begin, and about which their logarithms are normal with deviation 1: three slopes and three bends (of
+choices, graph, amounts), height, noise."""
 OUTLIER = 3.0
 """How many robust deviations off a sample may be before it is given a wider noise."""
 MOST_FOR_WEIGHTS = 300
@@ -61,13 +61,17 @@ class Model:
         """The mean alone: quicker."""
         return self._told(self._across(groups) @ self.dual_n)
 
-    def draw(self, groups: Groups, rng: np.random.Generator, count: int) -> Floats:
-        """`count` functions that fit what is known, at these networks: count by m."""
+    def draw(self, groups: Groups, rng: np.random.Generator, count: int, boldness: float = 1.0) -> Floats:
+        """`count` functions that fit what is known, at these networks: count by m.
+
+        `boldness` is how far they stray from the mean: 1 as far as the process says, 0 not at all.
+        """
         across, scaled = self._across(groups), self._scaled(groups)
         covariance = _kernel(self.weights, _pairs(scaled, scaled)) - across @ self.inverse_nn @ across.T
-        values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-        normal = rng.standard_normal((count, len(values)))
-        return self._told(across @ self.dual_n + (normal * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
+        covariance[np.diag_indices_from(covariance)] += 100 * JITTER
+        normal = rng.standard_normal((count, len(covariance)))
+        strayed = normal @ np.linalg.cholesky(covariance).T
+        return self._told(across @ self.dual_n + boldness * strayed)
 
     def _scaled(self, groups: Groups) -> tuple[Floats, ...]:
         return tuple(
@@ -87,10 +91,18 @@ class Model:
         return self.offset + self.unit * values
 
 
-def fit(groups: Groups, values: Sequence[float] | Floats, *, start: Floats | None = None, steps: int = 60) -> Model:
+def fit(
+    groups: Groups,
+    values: Sequence[float] | Floats,
+    *,
+    start: Floats | None = None,
+    steps: int = 60,
+    robust: bool = True,
+) -> Model:
     """The model of n networks, given by their groups, with their measured values.
 
     `steps` is how many settings of the weights are tried; `start` are the weights of an earlier model to go on from.
+    `robust` gives samples that the others contradict a wider noise.
 
     >>> x = np.arange(12.0)[:, None]
     >>> model = fit((x, x, x), 3 * x[:, 0] + 1)
@@ -109,7 +121,7 @@ def fit(groups: Groups, values: Sequence[float] | Floats, *, start: Floats | Non
     wider = np.ones(len(y))
     weights = _best_weights(np.log(START) if start is None else start, few, target[some], wider[some], steps)
     inverse = _inverse(weights, parts, wider)
-    wider = _wider(inverse, inverse @ target)
+    wider = _wider(inverse, inverse @ target) if robust else wider
     if np.any(wider > 1):
         weights = _best_weights(weights, few, target[some], wider[some], steps // 2)
         inverse = _inverse(weights, parts, wider)

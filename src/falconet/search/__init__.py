@@ -7,6 +7,7 @@ from falconet.search.loop import Evaluate, read_trials, search
 from falconet.search.nsga2 import Nsga2, Nsga2Settings
 from falconet.search.optuna_adapter import OptunaSettings, OptunaStrategy
 from falconet.search.pareto import crowding_distance, front, front_of, hypervolume, non_dominated_sort
+from falconet.search.predictor_guided import PredictorGuided, PredictorSettings
 from falconet.search.random_search import RandomSearch, RandomSettings
 from falconet.search.regularized import RegularizedEvolution, RegularizedSettings
 from falconet.search.strategy import Feasible, SearchSettings, Strategy, StrategyClass, feasible_sample, sample_by_cost
@@ -18,6 +19,7 @@ STRATEGIES: dict[str, StrategyClass] = {
     "credit": Credit,
     "regularized": RegularizedEvolution,
     "local": LocalSearch,
+    "predictor": PredictorGuided,
     "optuna": OptunaStrategy,
 }
 
@@ -35,6 +37,8 @@ __all__ = [
     "Nsga2Settings",
     "OptunaSettings",
     "OptunaStrategy",
+    "PredictorGuided",
+    "PredictorSettings",
     "RandomSearch",
     "RandomSettings",
     "RegularizedEvolution",

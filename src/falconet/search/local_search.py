@@ -35,7 +35,7 @@ class LocalSettings(SearchSettings):
 
 
 class LocalSearch:
-    """Climbs: tries the neighbours of where it stands, in random order, and moves to the best of a round if it is better.
+    """Climbs: tries the neighbours of where it stands, in random order, and moves to the best of a round if better.
 
     A neighbour is one changed answer away. When every neighbour has been tried and none was better, it draws `starts`
     new random networks and climbs from the best of those. Deviations: whole rounds are evaluated before it moves; a

@@ -3,11 +3,11 @@
 Each decision becomes a parameter: an integer that counts the options when they are ordered, a category otherwise. The
 space asks Optuna as it is replayed, so conditional decisions are sampled only where they exist.
 
-    strategy: {sampler: TPESampler, options: {multivariate: true}}      # options go to the sampler as they are
+    search: {strategy: optuna, sampler: TPESampler, options: {multivariate: true}}   # options go to the sampler
 
-A study is made anew from the told trials whenever one is needed: then `ask` changes nothing, and telling the log again is
-resuming. What a sampler keeps in its trials (a generation, a state) is made when trials are told, by proposing to Optuna
-what was evaluated. Time grows with the square of the trials, which the samplers do in any case.
+A study is made anew from the told trials whenever one is needed: then `ask` changes nothing, and telling the log again
+is resuming. What a sampler keeps in its trials (a generation, a state) is made when trials are told, by proposing to
+Optuna what was evaluated. Time grows with the square of the trials, which that of the samplers does in any case.
 
 Deviations from `study.optimize`: networks over the budget or tried before are drawn again, and the sampler sees them as
 failed; failed trials likewise. When a sampler finds nothing new, random networks take the place.
@@ -16,7 +16,7 @@ failed; failed trials likewise. When a sampler finds nothing new, random network
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
@@ -49,7 +49,7 @@ class OptunaSettings(SearchSettings):
     strategy: Literal["optuna"] = "optuna"
     population: int = Field(10, ge=2)
     sampler: Sampler = "TPESampler"
-    options: dict[str, bool | int | float | str] = {}
+    options: Mapping[str, bool | int | float | str] = Field({})
 
     @property
     def improves_one(self) -> bool:
@@ -157,7 +157,7 @@ def _counting(arch: Arch, answers: dict[str, int]) -> Callable[[str, Sequence[An
     return pick
 
 
-def _sampler(name: Sampler, options: dict[str, bool | int | float | str], seed: int) -> BaseSampler:
+def _sampler(name: Sampler, options: Mapping[str, bool | int | float | str], seed: int) -> BaseSampler:
     from optuna import samplers
 
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from falconet.evaluate.describe import features
 from falconet.evaluate.score import Budget, InfeasibleBudget, Objective, Trial, check_budget, format_quantity
 from falconet.spaces import Arch, Space, build, largest, mutate, sample, smallest
 from falconet.train.settings import TrainSettings
@@ -80,7 +81,7 @@ class StrategyClass(Protocol):
 class Feasible:
     """Whether an architecture meets a budget, judged by the costs that can be counted without running anything.
 
-    `count` gives the costs of a network, such as {"macs": ..., "params": ...}. Both answers are remembered.
+    `count` gives the costs of a network, such as {"macs": ..., "params": ...}. Answers are remembered.
     """
 
     def __init__(self, space: Space, budget: Budget, count: Callable[[NetSpec], Mapping[str, float]]) -> None:
@@ -88,6 +89,7 @@ class Feasible:
         # lru_cache on a method would keep every object alive; on a function of this object it goes when the object goes
         self.costs = lru_cache(maxsize=100_000)(lambda arch: dict(count(build(space, arch))))
         self.network = lru_cache(maxsize=100_000)(lambda arch: build(space, arch).digest)
+        self.features = lru_cache(maxsize=100_000)(lambda arch: features(arch, build(space, arch), self.costs(arch)))
 
     def __call__(self, arch: Arch) -> bool:
         return not self.budget.exceeded(self.costs(arch))
