@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from falconet.graph import Conv, Draft, LeakyReLU, NetSpec
+from falconet.graph import Conv, Draft, LeakyReLU, NetSpec, Op, PReLU, ReLU
 from falconet.graph.network import Network
 from falconet.spaces import Restoration, build, largest
 from falconet.train.init import QUIET, msra
@@ -39,6 +40,41 @@ def test_thirty_layers_keep_the_size_of_signals_where_torchs_default_loses_it() 
     lost = second_moment(chain(30), initialise=False) ** (1 / 30)
     assert 0.85 < kept < 1.1
     assert lost < 0.8
+
+
+def moments(activation: Op, slope: float) -> list[float]:
+    """The mean square of what each of 30 convolutions gives; no padding, which would dilute it layer by layer."""
+    d = Draft(x=64)
+    y, made = "x", []
+    for i in range(30):
+        made.append(d.layer(f"conv{i}", Conv(64, pad=0), y))
+        y = d.layer(f"act{i}", activation, made[-1])
+    spec, watched = d.build(y), d.build(*made)
+    torch.manual_seed(0)
+    network = Network(spec)
+    msra(network, [spec], slope)
+    with torch.no_grad():
+        outputs = network(torch.randn(1, 64, 64, 64), watched)
+    assert isinstance(outputs, tuple)
+    return [float(y.square().mean()) for y in outputs]
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope"), [(ReLU(), 0.0), (PReLU(), 0.25), (LeakyReLU(0.1), 0.1)], ids=["relu", "prelu", "leaky"]
+)
+def test_every_one_of_thirty_layers_has_the_variance_of_the_first(activation: Op, slope: float) -> None:
+    """He et al. 2015, section 2.2: with half (1 + a^2) n Var[w] = 1 the product over the layers is 1."""
+    found = moments(activation, slope)
+    assert all(found[0] / 5 < one < found[0] * 5 for one in found)
+    assert (found[-1] / found[0]) ** (1 / 29) == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize(("activation", "slope"), [(ReLU(), 0.0), (PReLU(), 0.25)], ids=["relu", "prelu"])
+def test_with_xaviers_each_layer_loses_half_of_it(activation: Op, slope: float) -> None:
+    """Xavier's is that of linear layers: slope 1, std sqrt(1 / n)."""
+    found = moments(activation, 1.0)
+    assert (found[-1] / found[0]) ** (1 / 29) == pytest.approx((1 + slope**2) / 2, abs=0.04)
+    assert found[-1] < 1e-6 * found[0]
 
 
 def test_residual_networks_begin_near_their_skip() -> None:
