@@ -223,6 +223,19 @@ def test_evaluate_bicubic_a_model_and_its_file(falconet: Falconet, run_folder: P
     assert "psnr_y" in falconet("evaluate", folder, "--data", few).out
 
 
+def test_evaluate_by_other_tasks(falconet: Falconet, few: Path, tmp_path: Path) -> None:
+    noisy = json.loads(falconet("evaluate", "noisy", "--data", few, "--sigma", 25, "--json").out)
+    assert noisy["psnr"] == pytest.approx(20.4, abs=0.3) and noisy["num_images"] == 4
+    names = tmp_path / "some.txt"
+    names.write_text("camera.png\n")
+    some = falconet("evaluate", "nlm", "--data", few, "--sigma", "0,30", "--only", names, "--only", "c*", "--json")
+    assert {"psnr_15", "psnr_25"} < json.loads(some.out).keys() and json.loads(some.out)["num_images"] == 3
+    camera = ["--set", "degradation=camera", "--set", "camera.noise=20"]
+    damaged = json.loads(falconet("evaluate", "bicubic", "--data", few, *camera, "--json").out)
+    clean = json.loads(falconet("evaluate", "bicubic", "--data", few, "--json").out)
+    assert damaged["psnr_y"] < clean["psnr_y"] - 1
+
+
 def test_enhance_never_overwrites(falconet: Falconet, run_folder: Path, few: Path, tmp_path: Path) -> None:
     model = next((run_folder / "models").iterdir())
     photo = few / "astronaut.png"
@@ -311,12 +324,25 @@ def test_networks_that_are_none(falconet: Falconet, tmp_path: Path, few: Path) -
     assert_refused(
         falconet("evaluate", "bicubic", "--data", few, "--task", "upscale"), "'upscale', which does not exist"
     )
+    assert_refused(falconet("evaluate", "noisy", "--data", few, "--sigma", "much"), "a noise level of a 0..255 scale")
+    assert_refused(falconet("evaluate", "noisy", "--data", few, "--sigma", 300), "above 0 and up to 255")
+    assert_refused(falconet("evaluate", "noisy", "--data", few, "--colour", "luma"), "task.colour should be 'grey'")
+    assert_refused(falconet("evaluate", "bicubic", "--data", few, "--sigma", 25), "task.sigma is not a setting")
+    assert_refused(
+        falconet("evaluate", "noisy", "--data", few, "--task", "super_resolution"), "is bicubic; got 'noisy'"
+    )
+    assert_refused(falconet("evaluate", "noisy", "--data", few, "--only", "x*"), "is named 'x*'")
+    assert_refused(falconet("evaluate", "noisy", "--data", few, "--set", "noise=pairs"), "clean one of a pair")
     assert_refused(falconet("enhance", few / "camera.png", "--model", "none"), "no model 'none'")
+    assert_refused(falconet("enhance", few / "camera.png", "--task", "denoise"), "no model for denoise ships")
 
 
 def test_a_model_is_judged_at_its_own_scale(falconet: Falconet, run_folder: Path, few: Path) -> None:
     model = next((run_folder / "models").iterdir())
     assert_refused(falconet("evaluate", model, "--data", few, "--scale", 3), "made for scale 2, not 3")
+    assert_refused(falconet("evaluate", model, "--data", few, "--sigma", 3), "has no setting sigma")
+    assert_refused(falconet("evaluate", model, "--data", few, "--task", "denoising"), "made for super_resolution")
+    assert_refused(falconet("enhance", few / "camera.png", "--model", model, "--sigma", 3), "not told how strong")
 
 
 def test_usage_errors_are_codes_of_their_own_tool(falconet: Falconet) -> None:

@@ -157,6 +157,10 @@ def test_pairs_by_folder(pairs: Path, tmp_path: Path) -> None:
     task = Denoising(noise="pairs", colour="rgb")
     dataset = task.read(DataSettings(train=(tmp_path / "mean",), noisy=tmp_path / "real", validation=1), 0)
     assert len(dataset.train) == 5
+    checked = dataset.validation[0]
+    assert checked.partner == tmp_path / "real" / checked.partner.name
+    shown = task.example(task.baseline("noisy"), checked.path, given=checked.partner)
+    assert 20 < shown.before["psnr"] < 30
     tested = task.test(task.baseline("noisy"), Pictures(folder=tmp_path / "mean", noisy=tmp_path / "real"))
     assert tested.num_images == 6 and 20 < tested.metrics["psnr"] < 30
 

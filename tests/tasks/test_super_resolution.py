@@ -127,7 +127,10 @@ def test_small_partners_may_be_given_for_testing(tmp_path: Path, small_photos: P
     made = task.test(run, tmp_path / "hr")
     pairs = Pictures(folder=tmp_path / "hr", lr=tmp_path / "lr")
     assert task.test(run, pairs).metrics == made.metrics
+    shown = task.example(run, tmp_path / "hr" / "a.png", given=tmp_path / "lr" / "a_x2.png")
+    assert shown.before == made.per_image["a.png"]
     Image.fromarray(high[::2, ::2]).save(tmp_path / "lr" / "a_x2.png")
+    assert task.example(run, tmp_path / "hr" / "a.png", given=tmp_path / "lr" / "a_x2.png").before != shown.before
     assert task.test(run, pairs).metrics["psnr_y"] < made.metrics["psnr_y"]
 
 

@@ -205,10 +205,10 @@ def _examples(
     if isinstance(recipe.task, Classifier):
         return []
     margin, captions, folder = reach(network.spec), list[Json](), record.path("models", chosen.name, "examples")
-    for path in dict.fromkeys(example.path for example in dataset.validation):
+    for path, partner in dict.fromkeys((example.path, example.partner) for example in dataset.validation):
         if len(captions) == NUM_EXAMPLES:
             break
-        shown = recipe.task.example(run, path, margin=margin)
+        shown = recipe.task.example(run, path, margin=margin, given=partner)
         name = path.stem
         for kind, png in (("before", shown.before_png), ("after", shown.after_png), ("truth", shown.truth_png)):
             write_bytes(folder / f"{name}-{kind}.png", png)

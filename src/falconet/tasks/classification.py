@@ -17,6 +17,7 @@ Shapes: b = batch, c = 1 (grey) or 3 (RGB), h = w = size, k = classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -26,6 +27,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from falconet.errors import UserError
+from falconet.graph import Layer, NetSpec, Op
+from falconet.graph.spec import remembered
 from falconet.tasks.augment import Augmentation, Policy, augment
 from falconet.tasks.images import Picture
 from falconet.tasks.labelled import Colour, Labelled, find_classes, read_labelled
@@ -35,7 +38,7 @@ from falconet.tasks.task import Comparison, Dataset, DataSettings, Example, Pict
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from falconet.graph import Input, NetSpec
+    from falconet.graph import Input
 
 Pixels = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
@@ -137,7 +140,7 @@ class Classification(BaseModel):
 
     def prepare(self, spec: NetSpec) -> NetSpec:
         """The network behind the normalization, which is its first layer from then on."""
-        from falconet.graph import Layer, NetSpec, Normalize
+        from falconet.graph import Normalize
 
         (given,) = spec.inputs
         if any(layer.name == NORMALIZE for layer in spec.layers):
@@ -145,9 +148,7 @@ class Classification(BaseModel):
         mean, std = self._normalization()
         if given.channels != len(mean):
             return spec  # refused when the run is planned, with both numbers
-        first = Layer(NORMALIZE, Normalize(mean, std), (given.name,))
-        rest = tuple(_reading(layer, given.name, NORMALIZE) for layer in spec.layers)
-        return NetSpec.unchecked(spec.inputs, (first, *rest), spec.outputs)
+        return _behind(spec, Normalize(mean, std))
 
     def _normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         is_grey = self.colour == "grey"
@@ -280,7 +281,15 @@ class Classification(BaseModel):
         """Not for a classifier."""
         _no_pictures()
 
-    def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = 32) -> Comparison:
+    def example(
+        self,
+        run: Run,
+        path: Path,
+        width: int = 480,
+        height: int = 360,
+        margin: int = 32,
+        given: Path | None = None,
+    ) -> Comparison:
         """Not for a classifier."""
         _no_pictures()
 
@@ -339,10 +348,14 @@ def _tensor(images: Pixels) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
 
 
-def _reading(layer: Any, name: str, instead: str) -> Any:
-    """The layer, reading `instead` where it read `name`."""
-    from dataclasses import replace
-
-    if name not in layer.inputs:
-        return layer
-    return replace(layer, inputs=tuple(instead if one == name else one for one in layer.inputs))
+@remembered
+def _behind(spec: NetSpec, op: Op) -> NetSpec:
+    """The network with `op` as its first layer, which all read that read the input."""
+    (given,) = spec.inputs
+    rest = (
+        replace(layer, inputs=tuple(NORMALIZE if name == given.name else name for name in layer.inputs))
+        if given.name in layer.inputs
+        else layer
+        for layer in spec.layers
+    )
+    return NetSpec.unchecked(spec.inputs, (Layer(NORMALIZE, op, (given.name,)), *rest), spec.outputs)

@@ -38,6 +38,7 @@ from falconet.tasks.pairs import (
     PairSettings,
     Partner,
     beside,
+    ends_with,
     in_folder,
     read_8_bit,
     read_pairs,
@@ -214,7 +215,7 @@ class Denoising(BaseModel):
         for number, (example, row, column, turn) in enumerate(places(dataset, rng, size, self.patch)):
             given[number] = cut(example.inputs[0], row, column, self.patch, turn)
             clean[number] = cut(example.target, row, column, self.patch, turn)
-        inputs = (unit(given),)
+        inputs: tuple[Pixels, ...] = (unit(given),)
         if self.noise == "gaussian":
             levels = self._levels.draw(rng, size)
             noise = rng.standard_normal(given.shape, dtype=np.float32)
@@ -282,7 +283,15 @@ class Denoising(BaseModel):
             level /= 255
         return strips(partial(cleaned_tile, run, self.colour, level), picture, 1, margin, tile, progress)
 
-    def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = MARGIN) -> Comparison:
+    def example(
+        self,
+        run: Run,
+        path: Path,
+        width: int = 480,
+        height: int = 360,
+        margin: int = MARGIN,
+        given: Path | None = None,
+    ) -> Comparison:
         """The part of the picture with the most noise: noisy, by the network, and as it is.
 
         Of a picture larger than 2048 pixels a side only the middle is looked at. UserError when it cannot be read, is
@@ -293,12 +302,12 @@ class Denoising(BaseModel):
             raise UserError(f"{path}: {too_small(whole, SSIM_WINDOW)}")
         middle = show.middle(whole, most=2048, multiple=1)
         partner = self._partner(None)
-        if partner is not None:
-            given, whole = same_mode(read_partner(path.name, whole, partner(path.name, path), 1), whole)
-            inputs = (unit(to_channels(middle.cut(given), self.colour)),)
-        truth = to_channels(middle.cut(whole), self.colour)
         if partner is None:
             inputs = self._spoiled(path.name, middle.cut(whole), self._levels.judged[0])
+        else:
+            found, whole = same_mode(read_partner(path.name, whole, given or partner(path.name, path), 1), whole)
+            inputs = (unit(to_channels(middle.cut(found), self.colour)),)
+        truth = to_channels(middle.cut(whole), self.colour)
         output = run_network(run, tuple(x[None] for x in inputs), 1)[0]
         before, after, clean = (_rounded(x) for x in (inputs[0], output, unit(truth)))
         part = show.hardest_part(before, clean, height, width)
@@ -356,15 +365,7 @@ class Denoising(BaseModel):
 
     def _is_target(self, folder: Path | None) -> Callable[[str], bool]:
         """Tells the clean pictures of a folder by their names."""
-        if self.noise == "gaussian" or folder:
-            return lambda name: True
-        given, clean = self.ends
-
-        def told(name: str) -> bool:
-            stem = name.rpartition(".")[0]
-            return stem.endswith(clean) and not (given and stem.endswith(given))
-
-        return told
+        return (lambda name: True) if self.noise == "gaussian" or folder else partial(ends_with, *self.ends[::-1])
 
     def _test_one(self, run: Run, name: str, clean: Pixels) -> dict[str, float]:
         """The figures of one uint8 picture; of several levels their means, and each level's PSNR as `psnr_25`."""

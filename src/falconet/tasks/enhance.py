@@ -57,6 +57,10 @@ class Tile:
         """This part of hw or hwc pixels."""
         return pixels[self.top : self.bottom, self.left : self.right]
 
+    def shrunk(self, scale: int) -> Tile:
+        """The same part of a picture `scale` times smaller; its sides and corner are multiples of `scale`."""
+        return Tile(self.top // scale, self.bottom // scale, self.left // scale, self.right // scale)
+
 
 def tiles(height: int, width: int, side: int, margin: int) -> Iterator[tuple[Tile, Tile]]:
     """(tile, the same with its margin, as far as the picture goes) covering the picture once.

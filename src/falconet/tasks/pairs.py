@@ -14,7 +14,7 @@ that comes out; scale is 1 where nothing is enlarged.
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -85,9 +85,11 @@ def read_pairs(settings: PairSettings, data: DataSettings, seed: int, partner: P
         except UserError as error:
             skipped.append(Skipped(path, reason_of(error, path)))
             continue
-        low = None if partner is None else read_partner(names[path], high, partner(names[path], path), settings.scale)
+        file = None if partner is None else partner(names[path], path)
+        low = None if file is None else read_partner(names[path], high, file, settings.scale)
         if number >= len(kept):
-            validation.append(_centre(_example(names[path], path, high, low, settings, settings.fixed), settings))
+            whole = _example(names[path], path, high, low, settings, settings.fixed)
+            validation.append(replace(_centre(whole, settings), partner=file))
             continue
         if share < 1:
             high, low = _window(high, low, settings, share, np.random.default_rng((seed, number)))
@@ -207,6 +209,16 @@ def beside(end: str, other: str) -> Partner:
         raise UserError(f"{path} has no partner; looked for {stem} with any ending, in the same folder.")
 
     return find
+
+
+def ends_with(end: str, other: str, name: str) -> bool:
+    """Whether a file's name ends, before its ending, in `end` and not in `other`, which may hold it.
+
+    >>> ends_with("_mean", "_real", "a_mean.png"), ends_with("", "_noisy", "a_noisy.png")
+    (True, False)
+    """
+    stem = name.rpartition(".")[0]
+    return stem.endswith(end) and not (other and stem.endswith(other))
 
 
 def read_partner(name: str, high: Pixels, partner: Path, scale: int) -> Pixels:

@@ -277,7 +277,15 @@ class SuperResolution(BaseModel):
         """The same from top to bottom, in strips."""
         return strips(partial(enlarged_tile, run, self.scale, self.colour), picture, self.scale, margin, tile, progress)
 
-    def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = MARGIN) -> Comparison:
+    def example(
+        self,
+        run: Run,
+        path: Path,
+        width: int = 480,
+        height: int = 360,
+        margin: int = MARGIN,
+        given: Path | None = None,
+    ) -> Comparison:
         """The part of the picture where bicubic errs most, by bicubic, by the network, and as it is.
 
         Of a picture larger than 2048 pixels a side only the middle is looked at. UserError when it cannot be read or is
@@ -289,6 +297,9 @@ class SuperResolution(BaseModel):
         middle = show.middle(whole, most=2048, multiple=self.scale)
         truth = middle.cut(whole)
         low = self._small(path.name, truth)
+        if given is not None:
+            part = middle.shrunk(self.scale)
+            low, truth = same_mode(part.cut(read_partner(path.name, whole, given, self.scale)), truth)
         before = enlarge(low, self.scale)
         after = self.enhance(run, Picture(low if low.ndim == 3 else low[..., None]), margin).pixels
         part = show.hardest_part(before, truth, height, width)
@@ -297,8 +308,8 @@ class SuperResolution(BaseModel):
             before_png=show.png(part.cut(before)),
             after_png=show.png(part.cut(after)),
             truth_png=show.png(part.cut(truth)),
-            before=self._test_one(self.baseline("bicubic"), path.name, truth),
-            after=self._test_one(run, path.name, truth),
+            before=self._test_one(self.baseline("bicubic"), path.name, truth, low),
+            after=self._test_one(run, path.name, truth, low),
             crop=(middle.left + part.left, middle.top + part.top, part.right - part.left, part.bottom - part.top),
             before_label="bicubic",
         )

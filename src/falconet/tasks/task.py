@@ -163,13 +163,15 @@ class DataSettings(BaseModel):
 class Example:
     """One picture, decoded: the network's inputs and the output wanted, each c x h x w, float32 0..1 or uint8.
 
-    A training picture may hold its target in place of an input that is made anew for every step.
+    A training picture may hold its target in place of an input that is made anew for every step. `partner` is the file
+    that goes in, where inputs are not made here.
     """
 
     name: str
     path: Path
     inputs: tuple[npt.NDArray[Any], ...]
     target: npt.NDArray[Any]
+    partner: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,8 +309,19 @@ class Task(Protocol):
     ) -> Iterator[Picture]:
         """The same from top to bottom in strips, so that a result too large for memory can be written as it comes."""
 
-    def example(self, run: Run, path: Path, width: int = 480, height: int = 360, margin: int = 32) -> Comparison:
-        """The picture before and after, and the truth: the part of it that is hardest, for reports."""
+    def example(
+        self,
+        run: Run,
+        path: Path,
+        width: int = 480,
+        height: int = 360,
+        margin: int = 32,
+        given: Path | None = None,
+    ) -> Comparison:
+        """The picture before and after, and the truth: the part of it that is hardest, for reports.
+
+        `given` is the file of the picture before, where it is not made here.
+        """
 
 
 @runtime_checkable
