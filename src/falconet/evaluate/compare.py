@@ -60,7 +60,8 @@ def _without(block: BlockTime, kinds: frozenset[str]) -> tuple[str, tuple[Mappin
     Activations are left out as layers; of convolutions only the kind is. So a block without an activation is the same
     as one with: it is the case "none".
     """
-    layers, found = [], []
+    layers: list[list[Any]] = []
+    found: list[Mapping[str, Any]] = []
     named: dict[str, str] = {}  # old names to new ones, numbered without what is left out
     for layer in block.spec["layers"]:
         op, inputs = layer["op"], [named.get(name, name) for name in layer["inputs"]]

@@ -1,0 +1,149 @@
+"""How well latencies are predicted: 40 held-out random networks of each space, by ONNX Runtime and ncnn.
+
+    python benchmarks/predict_latency.py             all spaces, both runtimes; writes results/predict_latency.json
+    python benchmarks/predict_latency.py --spaces restoration --runtimes ncnn --minutes 0.5 --networks 10 --out x.json
+
+On an idle machine. For each space and runtime the blocks are measured, a table is made of them, one scale is taken from
+five networks, and forty others are measured twice: the first time against the prediction, the second time against the
+first, which is the noise floor. The scores are those of `falconet device show`. Besides: how long predicting 10,000
+architectures takes, from the architecture to its milliseconds.
+
+Targets: Spearman >= 0.98 and MAPE <= 5 %, or both within 1.5 times the noise floor; 10,000 predictions under 5 s.
+A measurement that was stopped goes on where it was (build/predict_latency/*.jsonl).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from falconet.deploy.runner import load_average
+from falconet.evaluate.check import judge
+from falconet.evaluate.device import Device, write_device
+from falconet.evaluate.estimate import Estimator
+from falconet.evaluate.measure import Onboarding, measure_device
+from falconet.evaluate.meter import Here
+from falconet.files import write_json
+from falconet.run.record import environment
+from falconet.spaces import SPACES, Space, build, sample
+
+PIXELS = (360, 640)  # height and width of the picture that 1280x720 is made of, at x2
+SIZES = {"dense": (64, 64)}  # where that would be too slow to repeat: seconds for each network
+VECTORS = (224, 224)  # classifiers, unless they are made for another size
+SMALL = ("nb201", "nas_bench_201", "cells", "darts")  # classifiers for 32x32 pictures
+MANY = 10_000
+NETWORKS = 40
+MINUTES = 8.0
+MOST_BLOCKS = 2_000
+FOLDER = Path("build/predict_latency")
+
+
+def main() -> None:
+    """Measure, and write one JSON file."""
+    options = _options()
+    rows = []
+    for name in options.spaces:
+        space: Space = SPACES[name]()
+        size = _size(name, space)
+        for runtime in options.runtimes:
+            print(f"{name} on {runtime} at {size[0]}x{size[1]}", flush=True)
+            rows.append(_measured(name, space, size, runtime, options))
+            _print(rows[-1])
+    found = {
+        "benchmark": "predict_latency",
+        "command": shlex.join(["python", *sys.argv]),
+        "seed": options.seed,
+        "networks": options.networks,
+        "minutes_each": options.minutes,
+        "environment": environment(),
+        "rows": rows,
+    }
+    write_json(options.out, found)
+    print(f"wrote {options.out}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spaces", nargs="+", default=list(SPACES), choices=list(SPACES))
+    parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "ncnn"])
+    parser.add_argument("--networks", type=int, default=NETWORKS)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="for each space and runtime")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("results/predict_latency.json"))
+    return parser.parse_args()
+
+
+def _size(name: str, space: Space) -> tuple[int, int]:
+    """Height and width of the input that a space is measured at."""
+    if name in SIZES:
+        return SIZES[name]
+    if hasattr(space, "scale"):
+        return PIXELS
+    return (32, 32) if name in SMALL else VECTORS
+
+
+def _measured(
+    name: str, space: Space, size: tuple[int, int], runtime: str, options: argparse.Namespace
+) -> dict[str, Any]:
+    inputs = build(space, sample(space, Random(0))).inputs
+    plan = Onboarding(
+        f"{name}-{runtime}",
+        name,
+        (size,) * len(inputs),
+        seed=options.seed,
+        held_out=options.networks,
+        most_blocks=MOST_BLOCKS,
+        minutes=options.minutes,
+    )
+    log, began = FOLDER / f"{plan.name}.jsonl", time.perf_counter()
+    device = measure_device(plan, space, Here(runtime), log, lambda text: print(f"  {text}", flush=True))
+    log.unlink()
+    write_device(device, FOLDER / f"{plan.name}.json")
+    scores = judge(device.checks[0])
+    return {
+        "space": name,
+        "runtime": f"{device.runtime} {device.version}",
+        "input": [inputs[0].channels, *size],
+        "num_blocks": len(device.blocks),
+        "linear_model_median_error": device.linear.median_error if device.linear else None,
+        "scale": device.scale,
+        **_plain(asdict(scores)),
+        "holds": scores.holds,
+        "seconds": round(time.perf_counter() - began, 1),
+        "seconds_for_10000": _many(device, space, plan.sizes),
+        "load_at_the_end": load_average(),
+        "networks": [one.model_dump() for one in device.checks[0].nets],
+    }
+
+
+def _many(device: Device, space: Space, sizes: tuple[tuple[int, int], ...]) -> float:
+    """Seconds from 10,000 architectures to their latencies; the blocks have been met, the networks have not."""
+    rng = Random(1)
+    predict, archs = Estimator(device), [sample(space, rng) for _ in range(MANY)]
+    began = time.perf_counter()
+    for arch in archs:
+        predict(build(space, arch), sizes)
+    return round(time.perf_counter() - began, 2)
+
+
+def _plain(value: Any) -> Any:
+    """NaN is no JSON: None in its place."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return None if isinstance(value, float) and value != value else value
+
+
+def _print(row: dict[str, Any]) -> None:
+    shown = {key: row[key] for key in ("table", "noise", "macs", "params", "banded", "banded_noise", "bands", "holds")}
+    print(json.dumps(shown), f"10,000 in {row['seconds_for_10000']} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
