@@ -136,6 +136,14 @@ def test_an_onnx_file_says_its_work_on_the_command_line(tmp_path: Path) -> None:
     assert shrunk(told, 10, tmp_path)["budget"] == {"macs": "6G", "at_output": "1280x720"}
 
 
+def test_a_prototype_that_does_something_else_is_told(heavy: Path, tmp_path: Path) -> None:
+    model = TeacherSettings(net="sr-x2-small")
+    with pytest.raises(UserError, match=r"makes a picture of 24x24 where the task super_resolution wants 36x36"):
+        shrunk(Heavy(model, settings=(("scale", 3),)), 3, tmp_path)
+    with pytest.raises(UserError, match="does not take what the task super_resolution gives"):
+        shrunk(Heavy(model, settings=(("colour", "rgb"),)), 3, tmp_path)
+
+
 SHORT = (
     "supernet={steps: 2, batch: 2, precision: float32}", "final={steps: 2, batch: 2, precision: float32}",
     "search.evaluations=4", "search.population=2", "task.patch=16", "data.validation=2", "budget.at_output=256x128",

@@ -49,7 +49,9 @@ def shrunk(heavy: Heavy, factor: float, data: Path) -> dict[str, object]:
     if not (math.isfinite(factor) and factor > 1):
         raise UserError(f"--factor must be a number above 1, how many times less work; got {factor}")
     task = task_of(heavy)
-    macs = heavy.macs or macs_of(load_prototype(heavy.teacher, task), task, heavy.teacher.net)
+    prototype = load_prototype(heavy.teacher, task)
+    check_does(prototype, task, heavy.teacher.net)
+    macs = heavy.macs or macs_of(prototype, task, heavy.teacher.net)
     budget = macs / factor
     settings = {key: value for key, value in heavy.settings if value is not None}
     return {
@@ -79,6 +81,30 @@ def task_of(heavy: Heavy) -> Task:
     return TASKS[name].model_validate({"name": name, **given})
 
 
+def check_does(prototype: Prototype, task: Task, title: str) -> None:
+    """UserError unless the prototype takes what the task gives, and makes a picture of the size that it wants."""
+    import torch
+
+    side = 12 * scale_of(task)
+    sizes = task.input_sizes(at_output=(side, side))
+    xs = tuple(torch.zeros(1, one.channels, *size) for one, size in zip(task.inputs(), sizes, strict=True))
+    try:
+        made = tuple(prototype.run(xs).shape)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:  # whatever a network of any origin raises
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{title} does not take what the task {task.name} gives: {reason}") from None
+    if made[2:] != (side, side):
+        raise UserError(
+            f"{title} makes a picture of {'x'.join(map(str, made[2:]))} where the task {task.name} wants {side}x{side};"
+            " say what it does with --task and --scale"
+        )
+
+
+def scale_of(task: Task) -> int:
+    """How many times larger the output is than the input."""
+    return int(getattr(task, "scale", 1))
+
+
 def macs_of(prototype: Prototype, task: Task, title: str) -> float:
     """The prototype's multiply-accumulates at 1280x720: counted on its NetSpec, or by torch on a small picture."""
     if prototype.network is not None and prototype.network.spec is not None:
@@ -102,7 +128,7 @@ def space_within(task: Task, macs: float) -> dict[str, object]:
     A block of width w costs 18 w^2 for each pixel that the network works on: those of the small picture, and for
     denoising those of the picture at half size. UserError when not even `LEAST_WIDTH` channels can be had.
     """
-    scale = int(getattr(task, "scale", 1))
+    scale = scale_of(task)
     shrink = scale if scale > 1 else 2
     a_pixel = ROOM * macs * shrink**2 / (AT[0] * AT[1])
     widest = math.isqrt(max(0, round(a_pixel / (18 * STAGES * max(DEPTHS)))))
