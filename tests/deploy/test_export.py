@@ -22,7 +22,7 @@ from falconet.graph.network import Network
 from falconet.tasks.images import read_picture
 from falconet.zoo import ZOO
 
-QUICK = [name for name in TARGETS if name != "executorch"]  # whose conversion takes ten seconds and more
+QUICK = [name for name in TARGETS if TARGETS[name].runs and name != "executorch"]  # which converts for ten seconds
 SIZE = (40, 56)  # height, width of files that take one size; smaller than the photo, so it is run in parts
 
 
@@ -78,6 +78,17 @@ def test_a_folder_runs_without_falconet_as_enhance_does(target, request, write, 
 def test_executorch_folders_are_proved_too(target, write, tmp_path):
     facts = export.export(source_of(write("tiny")), "executorch", tmp_path / "out", sizes=[SIZE])
     assert facts.proof is not None and facts.proof.largest <= facts.proof.tolerance and "model-56x40.pte" in facts.files
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("target", ["coreml"], indirect=True)
+def test_core_ml_is_written_and_called_not_proved(target, write, tmp_path):
+    facts = export.export(source_of(write("tiny")), "coreml", tmp_path / "out", sizes=[SIZE], precision="float16")
+    assert facts.proof is None and facts.files["model-56x40.mlpackage"] > 1000
+    assert "**Not proved.**" in (tmp_path / "out" / "card.md").read_text()
+    with pytest.raises(UserError, match="Apple's systems alone"):
+        target.load(tmp_path / "out" / "model-56x40.mlpackage")
 
 
 @pytest.mark.parametrize("target", ["litert"], indirect=True)

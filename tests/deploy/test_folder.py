@@ -291,3 +291,36 @@ def test_enhance_by_tiles_equals_the_whole(write):
     tiled = written.enhance(photo).pixels.astype(int)
     whole = written.task.enhance(written.run, photo, margin=0, tile=1000).pixels.astype(int)
     assert np.abs(tiled - whole).max() <= 1
+
+
+@pytest.mark.parametrize("noise_map", [False, True])
+@pytest.mark.parametrize(("colour", "mode"), [("grey", "RGB"), ("grey", "L"), ("rgb", "RGB"), ("rgb", "L")])
+def test_run_py_of_a_denoiser(tmp_path, samples, colour, mode, noise_map):
+    import skimage.data
+
+    from falconet.deploy import write_model
+    from falconet.graph.network import Network
+    from falconet.spaces import Restoration, build, largest
+    from falconet.tasks import Denoising
+
+    task = Denoising(colour=colour, noise_map=noise_map, sigma=30)
+    settings = {"colour": colour, "noise_map": noise_map, "kind": "ecb", "activation": "relu", "unshuffle": 2}
+    space = Restoration(scale=1, width=4, depth=1, **settings)
+    torch.manual_seed(0)
+    photo, out = tmp_path / "photo.png", tmp_path / "out.png"
+    Image.fromarray(skimage.data.chelsea()[60:151, 120:240]).convert(mode).save(photo)
+    channels = [x.repeat(3 if colour == "rgb" else 1, axis=0) for (x,) in samples]
+    given = [(x, np.full_like(x[:1], 0.1)) if noise_map else (x,) for x in channels]
+    network = Network(build(space, largest(space)))
+    written = write_model(
+        tmp_path / "clean", network=network, task=task, samples=given, sizes=((91, 120),) * len(task.inputs())
+    )
+    done = run_script(written.folder, photo, out, *(["30"] if noise_map else []))
+    assert done.returncode == 0, done.stderr
+    ours = written.enhance(read_picture(photo)).pixels.astype(int)
+    theirs = np.asarray(Image.open(out)).astype(int)
+    assert np.abs(ours - theirs.reshape(ours.shape)).max() <= 1
+    assert np.abs(ours - read_picture(photo).pixels).max() > 3  # the network did something
+    usage = "PICTURE RESULT SIGMA" if noise_map else "PICTURE RESULT   "
+    assert usage in run_script(written.folder).stderr
+    assert "white Gaussian noise (standard deviation 30 of 255)" in (written.folder / "card.md").read_text()

@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SIZES = ((61, 47), (24, 36))
 CLASSIFIER = (224, 224)
 CONVERTS_FOR_SECONDS = ("executorch",)  # each file takes ten seconds and more: one for all operators instead
-QUICK = tuple(name for name in TARGETS if name not in CONVERTS_FOR_SECONDS)
+RUNNING = tuple(name for name in TARGETS if TARGETS[name].runs)
+QUICK = tuple(name for name in RUNNING if name not in CONVERTS_FOR_SECONDS)
 every = pytest.mark.parametrize("target", TARGETS, indirect=True)
+running = pytest.mark.parametrize("target", RUNNING, indirect=True)
 quick = pytest.mark.parametrize("target", QUICK, indirect=True)
 
 
@@ -119,7 +121,7 @@ def test_nets_drawn_at_random_agree(target, operators, seed, tmp_path):
     assert written(target, network, photo_samples(network.spec), tmp_path) <= target.tolerances["float32"]
 
 
-@every
+@running
 def test_files_that_are_missing_or_no_networks_are_told(target, tmp_path):
     with pytest.raises(UserError, match=r"no file .*gone"):
         target.load(tmp_path / "gone.param")
@@ -152,13 +154,15 @@ def test_a_missing_runtime_is_one_line_that_says_what_to_install(name, tmp_path,
         raise metadata.PackageNotFoundError(package)
 
     monkeypatch.setattr(contract, "installed_version", missing)
-    for module in [
-        one for one in sys.modules if one.split(".")[0] in ("ncnn", "openvino", "ai_edge_litert", "executorch")
-    ]:
+    runtimes = ("ncnn", "openvino", "ai_edge_litert", "executorch", "coremltools")
+    for module in [one for one in sys.modules if one.split(".")[0] in runtimes]:
         monkeypatch.delitem(sys.modules, module)
-    for module in ("ncnn", "openvino", "ai_edge_litert", "executorch"):
+    for module in runtimes:
         monkeypatch.setitem(sys.modules, module, None)
-    for call in (TARGETS[name]().version, lambda: TARGETS[name]().load(tmp_path / "x.param")):
+    calls = [TARGETS[name]().version]
+    if TARGETS[name].runs:
+        calls.append(lambda: TARGETS[name]().load(tmp_path / "x.param"))
+    for call in calls:
         with pytest.raises(UserError) as told:
             call()
         assert str(told.value).endswith(f"pip install 'falconet[{TARGETS[name].extra}]'")
@@ -179,7 +183,7 @@ def test_openvino_reports_to_nobody():
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@every
+@running
 def test_all_operators_in_one_network(target, operators, tmp_path):
     """Each as an output of its own: what a converter can take, it takes beside everything else too."""
     d = Draft(x=12)

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
-from safetensors.numpy import save_file
 
-from falconet.deploy.parity import ExportRefused
-from falconet.deploy.target import Array, ArrayRun, Precision, Sample, Sizes, Weights, as_array, imported, version_of
+from falconet.deploy.convert import converted
+from falconet.deploy.target import Array, ArrayRun, Precision, Sample, Sizes, Weights, imported, version_of
 from falconet.errors import UserError
 from falconet.files import write_bytes
-from falconet.graph import NetSpec, spec_to_json
-
-MOST_SECONDS = 1800  # for a conversion, which takes some ten on an idle machine
+from falconet.graph import NetSpec
 
 
 class ExecuTorch:
@@ -78,21 +71,10 @@ const float *values = result->at(0).toTensor().const_data_ptr<float>();
     ) -> Path:
         """Write model-WIDTHxHEIGHT.pte for inputs of `sizes`, in a process of its own. ExportRefused when it fails."""
         self.version()
-        assert sizes, "ExecuTorch files are for stated sizes"
-        shapes = [(one.channels, *size) for one, size in zip(spec.inputs, sizes, strict=True)]
-        with TemporaryDirectory() as place:
-            job = Path(place)
-            (job / "network.json").write_text(json.dumps(spec_to_json(spec)), encoding="utf-8")
-            (job / "inputs.json").write_text(json.dumps(shapes), encoding="utf-8")
-            save_file({key: as_array(value) for key, value in weights.items()}, job / "weights.safetensors")
-            command = [sys.executable, "-m", "falconet.deploy.executorch_convert", place]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
-            if done.returncode:
-                last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-                raise ExportRefused(f"ExecuTorch cannot take this network: {last[:500]}")
+        with converted("executorch_convert", "ExecuTorch", spec, weights, sizes, precision, "model.pte") as found:
             height, width = sizes[0]
             path = folder / f"model-{width}x{height}.pte"
-            write_bytes(path, (job / "model.pte").read_bytes())
+            write_bytes(path, found.read_bytes())
         return path
 
     def load(self, path: Path, threads: int = 1) -> ArrayRun:

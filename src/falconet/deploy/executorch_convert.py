@@ -1,35 +1,26 @@
-"""The program that makes a .pte file: python -m falconet.deploy.executorch_convert JOB, where JOB is a folder with
-
-    network.json, weights.safetensors, inputs.json ([[channels, height, width], ...]); model.pte is written beside them.
-
-A process of its own: torch.export and ExecuTorch print, warn, and change settings of the process they run in.
-"""
+"""The program that makes a .pte file of a job (see convert.py): torch.export, lowered to XNNPACK."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
-from falconet.graph import spec_from_json
-from falconet.graph.network import from_weights
+from falconet.deploy.convert import read_job
 
 
-def convert(job: Path) -> None:
-    """Write job/model.pte."""
+def convert(folder: Path) -> None:
+    """Write folder/model.pte."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    spec = spec_from_json(json.loads((job / "network.json").read_text(encoding="utf-8")))
-    network = from_weights(spec, load_file(job / "weights.safetensors"))
-    shapes = json.loads((job / "inputs.json").read_text(encoding="utf-8"))
+    job = read_job(folder)
     with torch.no_grad():
-        program = torch.export.export(network, (tuple(torch.rand(1, *shape) for shape in shapes),), strict=False)
+        # The inputs are one argument, a tuple; as separate ones Network would take the second for a sub-network.
+        program = torch.export.export(job.network, (tuple(job.examples.values()),), strict=False)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    (job / "model.pte").write_bytes(lowered.to_executorch().buffer)
+    (folder / "model.pte").write_bytes(lowered.to_executorch().buffer)
 
 
 if __name__ == "__main__":

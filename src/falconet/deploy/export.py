@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -122,23 +123,11 @@ def export(
     """
     target = TARGETS[name]()
     _check(target, name, out, precision)
-    runtime, photos = target.version(), proof_photos(data)
-    wanted = _sizes(source, target, sizes)
-    weights = source.network.weights()
-    proofs, files, measured = list[Proof](), list[str](), None
-    started, seconds = time.perf_counter(), 0.0
+    job = _Job(source, target, name, precision, proof_photos(data), data)
+    runtime, wanted = target.version(), _sizes(source, target, sizes)
+    timed = tuple((sizes[0],) * len(source.spec.inputs)) if sizes else source.sizes
     with whole_folder(out) as folder:
-        for one in wanted or ((),):
-            samples = _calibration(source, data) if precision == INTEGER else ()
-            started = time.perf_counter()
-            path = target.export(source.spec, weights, folder, precision=precision, sizes=one, samples=samples)
-            seconds += time.perf_counter() - started
-            files.append(path.name)
-            tolerance = target.tolerances[precision]
-            if target.runs and tolerance is not None:
-                proofs.append(_prove(target, path, source, one, photos, tolerance, name))
-            elif tolerance is None:
-                measured = _measure(target, path, source, one, photos, data, len(samples))
+        written = [_file(job, folder, one, timed) for one in wanted or ((),)]
         facts = ExportFacts(
             model=source.name,
             network=source.spec.digest,
@@ -150,17 +139,55 @@ def export(
             inputs=tuple(given.name for given in source.spec.inputs),
             outputs=source.spec.outputs,
             sizes=wanted,
-            convert_seconds=round(seconds, 4),
-            proof=_worst(proofs),
-            against=measured,
+            convert_seconds=round(sum(one.seconds for one in written), 4),
+            proof=_worst([one.proof for one in written if one.proof is not None]),
+            against=written[0].against,
             date=datetime.now(UTC).strftime("%Y-%m-%d"),
         )
+        files = [one.path.name for one in written]
         one_size = wanted[0] if wanted else ()
         script = run_script(source.name, source.settings, target, files[0], one_size, _reach(source.spec))
         write_text(folder / "run.py", script)
         write_text(folder / "card.md", export_card(facts, target, files, source.terms))
         write_text(folder / FILE, facts.model_dump_json(indent=1) + "\n")
     return facts
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What every file of an export has in common."""
+
+    source: Source
+    target: Target
+    name: str
+    precision: Precision
+    photos: Sequence[Pixels]
+    data: Path | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Written:
+    """A file, what it took to convert, and what was found of it."""
+
+    path: Path
+    seconds: float
+    proof: Proof | None = None
+    against: Against | None = None
+
+
+def _file(job: _Job, folder: Path, sizes: Sizes, timed: Sizes) -> _Written:
+    """Write a file for `sizes` (any, when there are none), and prove or judge it."""
+    source, target, tolerance = job.source, job.target, job.target.tolerances[job.precision]
+    samples: Sequence[Sample] = ()
+    if tolerance is None:
+        samples = calibration(*needs_task(source.task, job.data))
+    started = time.perf_counter()
+    weights = source.network.weights()
+    path = target.export(source.spec, weights, folder, precision=job.precision, sizes=sizes, samples=samples)
+    seconds = time.perf_counter() - started
+    if tolerance is None:
+        return _Written(path, seconds, against=_measure(job, path, sizes or timed, len(samples)))
+    return _Written(path, seconds, _prove(job, path, sizes, tolerance) if target.runs else None)
 
 
 def _check(target: Target, name: str, out: Path, precision: Precision) -> None:
@@ -185,12 +212,12 @@ def _sizes(source: Source, target: Target, given: Sequence[tuple[int, int]]) -> 
     return every or (source.sizes,)
 
 
-def _prove(
-    target: Target, path: Path, source: Source, one: Sizes, photos: Sequence[Pixels], tolerance: float, name: str
-) -> Proof:
-    sizes = (one,) * SAMPLES_A_SIZE if one else proof_sizes(source.spec, source.sizes)
-    samples = [proof_sample(source.spec, size, photos, number) for number, size in enumerate(sizes)]
-    found = check_parity(target.load(path), source.network, samples, tolerance, name)
+def _prove(job: _Job, path: Path, one: Sizes, tolerance: float) -> Proof:
+    """The file against PyTorch, at its size or at several odd ones."""
+    spec = job.source.spec
+    sizes = (one,) * SAMPLES_A_SIZE if one else proof_sizes(spec, job.source.sizes)
+    samples = [proof_sample(spec, size, job.photos, number) for number, size in enumerate(sizes)]
+    found = check_parity(job.target.load(path), job.source.network, samples, tolerance, job.name)
     return Proof(largest=found.largest, tolerance=tolerance, samples=found.samples, sizes=found.sizes)
 
 
@@ -203,25 +230,14 @@ def _worst(proofs: Sequence[Proof]) -> Proof | None:
     return worst.model_copy(update={"samples": sum(proof.samples for proof in proofs), "sizes": sizes})
 
 
-def _calibration(source: Source, data: Path | None) -> list[Sample]:
-    return calibration(*needs_task(source.task, data))
-
-
-def _measure(
-    target: Target, path: Path, source: Source, one: Sizes, photos: Sequence[Pixels], data: Path | None, count: int
-) -> Against:
-    """The file beside one of float32 for the same target."""
-    task, pictures = needs_task(source.task, data)
-    sizes = one or source.sizes or proof_sizes(source.spec, ())[0]
-    beside = path.parent / FLOAT
-    beside.mkdir()
-    plain = target.export(source.spec, source.network.weights(), beside, sizes=sizes)
-    runs = {FLOAT: target.load(plain), INTEGER: target.load(path)}
-    found = against(runs, task, pictures, proof_sample(source.spec, sizes, photos, 0), count)
-    for left in beside.iterdir():
-        left.unlink()
-    beside.rmdir()
-    return found
+def _measure(job: _Job, path: Path, sizes: Sizes, calibrated_on: int) -> Against:
+    """The file beside one of float32 for the same target, timed at `sizes`."""
+    task, pictures = needs_task(job.source.task, job.data)
+    spec, sizes = job.source.spec, sizes or proof_sizes(job.source.spec, ())[0]
+    with TemporaryDirectory() as place:
+        plain = job.target.export(spec, job.source.network.weights(), Path(place), sizes=sizes)
+        runs = {FLOAT: job.target.load(plain), INTEGER: job.target.load(path)}
+        return against(runs, task, pictures, proof_sample(spec, sizes, job.photos, 0), calibrated_on)
 
 
 def _contents(folder: Path) -> Iterator[tuple[Path, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from falconet.deploy.coreml import CoreMl
 from falconet.deploy.executorch import ExecuTorch
 from falconet.deploy.litert import LiteRt
 from falconet.deploy.ncnn import Ncnn
@@ -17,4 +18,5 @@ TARGETS: Mapping[str, type[Target]] = {
     "openvino": OpenVino,
     "litert": LiteRt,
     "executorch": ExecuTorch,
+    "coreml": CoreMl,
 }
