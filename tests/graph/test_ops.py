@@ -3,6 +3,7 @@
 import math
 from dataclasses import fields
 from fractions import Fraction
+from itertools import combinations
 
 import pytest
 import torch
@@ -294,6 +295,30 @@ def test_a_gate_of_one_pixel_multiplies_whole_channels() -> None:
     network = Network(d.build(d.layer("gated", Multiply(), "x", d.layer("gate", GlobalAvgPool(), "x"))))
     x = torch.rand(2, 3, 4, 5)
     torch.testing.assert_close(network(x), x * x.mean((2, 3), keepdim=True))
+
+
+def test_drop_path_averages_those_that_stay_and_one_always_does() -> None:
+    torch.manual_seed(0)
+    powers = tuple(torch.full((2000, 1, 1, 1), 2.0**i) for i in range(3))  # a sum tells which were in it
+    trained = Mean(0.6).run({}, powers, True)[:, 0, 0, 0]
+    subsets = {
+        sum(6 * 2**i for i in kept) // n: n for n in (1, 2, 3) for kept in combinations(range(3), n)
+    }  # six times the mean: how many were in it
+    counts = torch.tensor([subsets[round(6 * float(value))] for value in trained])
+    shares = [float((counts == n).float().mean()) for n in (1, 2, 3)]
+    alone = 3 * 0.4 * 0.6**2 + 0.6**3  # one stayed, or all were to go
+    assert shares == pytest.approx([alone, 3 * 0.4**2 * 0.6, 0.4**3], abs=0.03)
+    assert torch.equal(Mean(0.6).run({}, powers, False), torch.full((2000, 1, 1, 1), 7 / 3))
+    assert torch.equal(Mean(0.0).run({}, powers, True), torch.full((2000, 1, 1, 1), 7 / 3))
+
+
+def test_response_norm_is_the_papers_formula() -> None:
+    """Krizhevsky et al. 2012, section 3.3, with their constants; channel 1 of 4 sees channels 0 to 3."""
+    op = LocalResponseNorm(5, 5e-4, 0.75, 2.0)
+    x = torch.tensor([30.0, -50.0, 70.0, 10.0])[None, :, None, None]
+    y = op.run({}, (x,), False)[0, :, 0, 0]
+    assert float(y[1]) == pytest.approx(-50 / (2 + 1e-4 * (30**2 + 50**2 + 70**2 + 10**2)) ** 0.75, rel=1e-6)
+    assert float(y[0]) == pytest.approx(30 / (2 + 1e-4 * (30**2 + 50**2 + 70**2)) ** 0.75, rel=1e-6)
 
 
 def test_a_linear_layer_wants_a_flat_tensor() -> None:

@@ -9,10 +9,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from falconet.errors import UserError
 from falconet.graph import NetSpec
 from falconet.spaces import Pick
 from falconet.tasks import Classifier, DataSettings, Task
-from falconet.zoo import ZOO
+from falconet.zoo import CLASSIFICATION, ZOO
 
 Space = Callable[[Pick], NetSpec]
 
@@ -58,8 +59,19 @@ def shared_settings(task: Task) -> Mapping[str, object]:
 
 
 def zoo_network(name: str, task: Task, options: Mapping[str, int | float | str]) -> NetSpec:
-    """A network of the zoo for a task: its scale or classes taken over, its input prepared."""
+    """A network of the zoo for a task: its scale or classes taken over, its input prepared.
+
+    UserError when it is for another kind of task, or has no such option.
+    """
     taken = inspect.signature(ZOO[name]).parameters
+    if (name in CLASSIFICATION) != isinstance(task, Classifier):
+        kind = "classifies pictures" if name in CLASSIFICATION else "makes pictures"
+        raise UserError(
+            f"{name} {kind}, which the task {task.name} does not; `falconet list zoo` tells what is for what"
+        )
+    for option in options:
+        if option not in taken:
+            raise UserError(f"{name} has no option {option!r}; it has {', '.join(taken) or 'none'}")
     shared = shared_settings(task)
     settings = {key: shared[key] for key in ("scale", "classes") if key in shared and key in taken}
     spec = ZOO[name](**{**settings, **options})
