@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from falconet import __version__
-from falconet.cli import devices, exports, models, runs, shrink, tables
+from falconet.cli import data, devices, exports, models, runs, shrink, tables, training
 from falconet.errors import UserError
 
 HELP = """Design vision networks small enough for a phone: photos and a budget in, a verified model and a report out.
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("init")(runs.init)
 app.command("plan")(runs.plan)
 app.command("run")(runs.run)
+app.command("train")(training.train)
 app.command("shrink")(shrink.shrink)
 app.command("search")(runs.search)
 app.command("resume")(runs.resume)
@@ -37,6 +38,7 @@ app.command("export")(exports.export)
 app.command("list")(tables.list_table)
 app.command("bench")(devices.bench)
 app.add_typer(devices.app, name="device")
+app.add_typer(data.app, name="data")
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,6 +7,7 @@ written down: what a run computes never depends on how busy the machine was late
 from __future__ import annotations
 
 import difflib
+import inspect
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -181,6 +182,45 @@ class SpaceFile(BaseModel):
     def __call__(self, pick: Pick) -> NetSpec:
         """The network that the user's function builds."""
         return _loaded(self.file)(pick)
+
+
+class ZooSpace(BaseModel):
+    """The space of one network, which leaves nothing to search: `zoo: resnet20`, with its options.
+
+    `scale` and `classes` are taken over from the task.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    zoo: str
+    options: dict[str, int | float | str] = {}
+    scale: int | None = None
+    classes: int | None = None
+
+    @field_validator("zoo")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _zoo_name(value)
+
+    def __call__(self, pick: Pick) -> NetSpec:
+        """The network; nothing is asked."""
+        taken = inspect.signature(ZOO[self.zoo]).parameters
+        given = {"scale": self.scale, "classes": self.classes}
+        own = {key: value for key, value in given.items() if value is not None and key in taken}
+        return _zoo_network(self.zoo, tuple(sorted({**own, **self.options}.items())))
+
+
+@lru_cache
+def _zoo_network(name: str, options: tuple[tuple[str, int | float | str], ...]) -> NetSpec:
+    """The network, built once: a space is asked for it hundreds of times."""
+    return ZOO[name](**dict(options))
+
+
+def _zoo_name(value: str) -> str:
+    if value not in ZOO:
+        near = difflib.get_close_matches(value, ZOO, 1)
+        raise ValueError(f"there is no zoo network {value!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    return value
 
 
 @lru_cache

@@ -1,0 +1,100 @@
+"""`falconet train` and `falconet data check` as a user calls them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from falconet.cli import main
+from falconet.deploy import load_model
+from falconet.errors import UserError
+from falconet.report import read_results
+from falconet.run.alone import lone_recipe, task_of
+from falconet.run.recipe import dump, parse
+from falconet.zoo import ZOO
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def falconet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("red", "green")):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for index in range(20):
+            values = rng.integers(0, 130, (20, 20, 3), dtype=np.uint8)
+            values[..., label] += 60
+            Image.fromarray(values).save(tmp_path / "pictures" / name / f"{index}.png")
+    return tmp_path / "pictures"
+
+
+@pytest.mark.timeout(400)
+def test_a_classifier_is_trained_and_shipped(falconet: Command, labelled: Path) -> None:
+    quick = ("--set", "task.size=16", "--set", "final.batch=4", "--set", "final.precision=float32")
+    code, out, err = falconet("train", "resnet20", "--data", labelled, "--steps", 2, *quick)
+    assert code == 0, err
+    folder = Path("runs/resnet20")
+    assert out.strip() == str(folder / "report.html")
+    (model,) = read_results(folder).models
+    assert model.weights == "final" and model.test["held out"].num_images == 4
+    shipped = load_model(folder / "models" / model.name)
+    assert shipped.task.classes == ("green", "red")
+    code, _, err = falconet("train", "resnet20", "--data", labelled)
+    assert code == 2 and "falconet resume" in err
+
+
+@pytest.mark.timeout(400)
+def test_pixel_networks_train_too(falconet: Command, small_photos: Path) -> None:
+    quick = ("--set", "final.batch=2", "--set", "task.patch=16", "--set", "final.precision=float32")
+    code, _, err = falconet("train", "espcn", "--data", small_photos, "--steps", 1, *quick, "--name", "x2")
+    assert code == 0, err
+    (model,) = read_results(Path("runs/x2")).models
+    assert model.final["psnr_y"] > 5
+
+
+@pytest.mark.parametrize("net", ["resnet20", "espcn", "dncnn", "ffdnet_colour"])
+def test_the_recipe_suits_the_network_and_reads_back(net: str, small_photos: Path) -> None:
+    recipe = lone_recipe(net, [small_photos], steps=3, overrides=["task.classes=[a, b]"] if "net20" in net else [])
+    assert recipe.task.name == task_of(net)
+    assert recipe.task.inputs()[0].channels == ZOO[net]().inputs[0].channels
+    assert parse(dump(recipe)) == recipe
+
+
+def test_mistakes_are_one_message(falconet: Command, labelled: Path, tmp_path: Path) -> None:
+    for arguments, words in (
+        (("train", "resnet21", "--data", labelled), "did you mean resnet"),
+        (("train", "resnet20", "--data", tmp_path / "none"), "does not exist"),
+        (("train", "resnet20", "--data", labelled, "--steps", 1, "--minutes", 1), "one of the two"),
+        (("train", "resnet20", "--data", labelled, "--task", "naming"), "which does not exist"),
+        (("train", "resnet20", "--data", labelled, "--set", "final.bach=1"), "did you mean final.batch?"),
+        (("data", "check", tmp_path / "none"), "does not exist"),
+    ):
+        code, out, err = falconet(*arguments)
+        assert code == 2 and out == "" and words in err and "Traceback" not in err, err
+    with pytest.raises(UserError, match="falconet list zoo"):
+        lone_recipe("zzz", [labelled])
+
+
+def test_data_check_says_what_is_wrong(falconet: Command, labelled: Path) -> None:
+    code, out, err = falconet("data", "check", labelled)
+    assert code == 0 and "40 pictures" in out and "red" in out
+    (labelled / "red/torn.png").write_bytes(b"not a picture")
+    code, out, err = falconet("data", "check", labelled, "--json")
+    assert code == 2 and "problem: 1 of 41 pictures cannot be read" in err
+    assert json.loads(out)["unreadable"][0][0] == "red/torn.png"
