@@ -34,6 +34,7 @@ OUTLIER = 3.0
 """How many robust deviations off a sample may be before it is given a wider noise."""
 MOST_FOR_WEIGHTS = 300
 JITTER = 1e-6
+ROWS_AT_ONCE = 2_000
 
 Groups = Sequence[Floats]
 
@@ -58,8 +59,10 @@ class Model:
         return self._told(across @ self.dual_n), self.unit * np.sqrt(np.maximum(variance, 1e-12))
 
     def mean(self, groups: Groups) -> Floats:
-        """The mean alone: quicker."""
-        return self._told(self._across(groups) @ self.dual_n)
+        """The mean alone, for any number of networks: a few thousand at a time, so that memory stays small."""
+        starts = range(0, len(groups[0]), ROWS_AT_ONCE)
+        some = [[group[start : start + ROWS_AT_ONCE] for group in groups] for start in starts]
+        return self._told(np.concatenate([self._across(part) @ self.dual_n for part in some]))
 
     def draw(self, groups: Groups, rng: np.random.Generator, count: int, boldness: float = 1.0) -> Floats:
         """`count` functions that fit what is known, at these networks: count by m.
@@ -159,8 +162,7 @@ def _covariance(weights: Floats, pairs: Sequence[tuple[Floats, Floats]], wider: 
 
 
 def _inverse(weights: Floats, pairs: Sequence[tuple[Floats, Floats]], wider: Floats) -> Floats:
-    found: Floats = np.linalg.inv(_covariance(weights, pairs, wider))
-    return found
+    return np.asarray(np.linalg.inv(_covariance(weights, pairs, wider)))
 
 
 def _wider(inverse: Floats, dual: Floats) -> Floats:
@@ -175,7 +177,7 @@ def _best_weights(
     start: Floats, pairs: Sequence[tuple[Floats, Floats]], target: Floats, wider: Floats, steps: int
 ) -> Floats:
     """The likeliest weights found by `steps` trials: along one logarithm at a time, steps grow when they help."""
-    middle = np.log(START)
+    middle: Floats = np.log(np.array(START))
 
     def likelihood(weights: Floats) -> float:
         try:

@@ -4,7 +4,8 @@
     table.column("c10_val")[table.place(arch)]
 
 A table is a CSV, plain or gzipped: a column `ops` with six digits a network (`spaces/nb201.py`), other columns numbers.
-Nothing of it ships. `evaluator` makes it the judge of a search, `evaluate/published.py` makes devices of its latencies.
+Nothing of it ships. `search/in_table.py` makes it the judge of a search, `evaluate/published.py` makes
+devices of its latencies.
 """
 
 from __future__ import annotations
@@ -13,21 +14,16 @@ import csv
 import gzip
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from falconet.errors import UserError
 from falconet.evaluate.describe import Floats
-from falconet.evaluate.score import Cost, Trial
 from falconet.spaces import Arch
 from falconet.spaces.nb201 import from_digits, to_digits
-
-if TYPE_CHECKING:
-    from falconet.search import Evaluate, Feasible
 
 MOST_BYTES = 1 << 28
 KEY = "ops"
@@ -103,22 +99,3 @@ def _rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         return list(reader.fieldnames or []), list(reader)
     except csv.Error as error:
         raise UserError(f"{path} is not a CSV file: {error}") from None
-
-
-def evaluator(table: Table, feasible: Feasible, quality: Sequence[str], costs: Sequence[str]) -> Evaluate:
-    """The judge of a search in the table: what columns say of a network, nothing else."""
-    figures = {name: table.column(name) for name in (*quality, *costs)}
-
-    def evaluate(asked: Sequence[tuple[int, Arch]]) -> Iterable[Trial]:
-        for index, arch in asked:
-            row = table.place(arch)
-            yield Trial(
-                index,
-                arch,
-                feasible.network(arch),
-                quality={name: float(figures[name][row]) for name in quality},
-                costs={name: Cost(float(figures[name][row]), "measured") for name in costs},
-                fidelity=f"table {table.path.name}",
-            )
-
-    return evaluate

@@ -16,8 +16,9 @@ failed; failed trials likewise. When a sampler finds nothing new, random network
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -101,9 +102,9 @@ class OptunaStrategy:
         with _quiet():
             study = self._study(sampler if sampler in KEEP_STATE_IN_TRIALS else "RandomSampler", seed=len(self.told))
             for trial in trials:
-                answers: dict[str, int] = {}
-                self.space(_counting(trial.arch, answers))
-                study.enqueue_trial(answers)
+                counting = _Counting(trial.arch)
+                self.space(counting)
+                study.enqueue_trial(counting.answers)
                 asked = study.ask()
                 self._answered(asked)
                 scores = trial.scores(self.objectives)
@@ -134,7 +135,7 @@ class OptunaStrategy:
                     answers[name] = offered[asked.suggest_int(place, 0, len(offered) - 1)]
                 else:
                     answers[name] = offered[asked.suggest_categorical(place, range(len(offered)))]
-            return offered[offered.index(answers[name])]  # type: ignore[arg-type]  # it is one of them
+            return offered[offered.index(answers[name])]
 
         self.space(pick)
         return Arch(answers)
@@ -145,16 +146,18 @@ def _parameter(name: str, options: tuple[Option, ...]) -> str:
     return f"{name} of {options!r}"
 
 
-def _counting(arch: Arch, answers: dict[str, int]) -> Callable[[str, Sequence[Any]], Any]:
+@dataclass(frozen=True)
+class _Counting:
     """A `pick` that answers as `arch` does and notes the place of each answer."""
 
-    def pick(name: str, options: Sequence[T]) -> T:
-        offered = tuple(options)
-        place = offered.index(arch[name])  # type: ignore[arg-type]  # it is one of them
-        answers[_parameter(name, offered)] = place
-        return offered[place]
+    arch: Arch
+    answers: dict[str, int] = field(default_factory=dict)
 
-    return pick
+    def __call__(self, name: str, options: Sequence[T]) -> T:
+        offered = tuple(options)
+        place = offered.index(self.arch[name])
+        self.answers[_parameter(name, offered)] = place
+        return offered[place]
 
 
 def _sampler(name: Sampler, options: Mapping[str, bool | int | float | str], seed: int) -> BaseSampler:

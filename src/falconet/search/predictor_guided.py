@@ -46,7 +46,7 @@ class PredictorSettings(SearchSettings):
     strategy: Literal["predictor"] = "predictor"
     population: int = Field(10, ge=2)
     first: int = Field(20, ge=2)
-    candidates: int = Field(300, ge=2)
+    candidates: int = Field(200, ge=2)
     parents: int = Field(10, ge=1)
     random: float = Field(0.1, ge=0, le=1, description="share of candidates drawn at random")
     boldness: float = Field(0.5, ge=0, description="how far draws stray from the mean; 1: Thompson sampling")
