@@ -3,10 +3,9 @@
     python benchmarks/inherited.py [--evaluations 1000] [--pictures 1000] [--width 1.0]
 
 An evaluation draws a network of the shuffle space (32x32 layout), extracts it, takes its batch-norm statistics on 8
-batches of 128 training pictures, fuses it and judges it on the validation pictures. Bare passes run the same, already
-built network over the same pictures: those for statistics in training mode, those for judging in evaluation mode.
-Target: evaluations at no less than 0.9 of the speed of bare passes. One thread; networks take turns, whichever way first
-is drawn.
+batches of 128 training pictures, fuses it and judges it on validation pictures. Bare passes run the same network,
+already built, over the same pictures: those for statistics in training mode, those for judging in evaluation mode.
+Target: evaluations at no less than 0.9 of the speed of bare passes. One thread; the two take turns in random order.
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from falconet.errors import UserError
 from falconet.graph import NetSpec
-from falconet.spaces import Pick
+from falconet.spaces import SPACES, Pick, build, decisions, smallest
 from falconet.tasks import Classifier, DataSettings, Task
 from falconet.zoo import CLASSIFICATION, ZOO
 
@@ -61,8 +63,12 @@ def shared_settings(task: Task) -> Mapping[str, object]:
 def zoo_network(name: str, task: Task, options: Mapping[str, int | float | str]) -> NetSpec:
     """A network of the zoo for a task: its scale or classes taken over, its input prepared.
 
+    Or of a space in which `options` leave nothing to decide, such as shuffle with one kind of block and one width.
     UserError when it is for another kind of task, or has no such option.
     """
+    if name in SPACES:
+        spec = _only_network(name, task, options)
+        return task.prepare(spec) if isinstance(task, Classifier) else spec
     taken = inspect.signature(ZOO[name]).parameters
     if (name in CLASSIFICATION) != isinstance(task, Classifier):
         kind = "classifies pictures" if name in CLASSIFICATION else "makes pictures"
@@ -76,3 +82,22 @@ def zoo_network(name: str, task: Task, options: Mapping[str, int | float | str])
     settings = {key: shared[key] for key in ("scale", "classes") if key in shared and key in taken}
     spec = ZOO[name](**{**settings, **options})
     return task.prepare(spec) if isinstance(task, Classifier) else spec
+
+
+def _only_network(name: str, task: Task, options: Mapping[str, int | float | str]) -> NetSpec:
+    """The one network of a space with these options. UserError when they leave something to decide, or do not fit."""
+    fields = getattr(SPACES[name], "model_fields", ())
+    shared = {key: value for key, value in shared_settings(task).items() if key in fields}
+    try:
+        space = SPACES[name](**{**shared, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"rivals.nets: {name}.{place}: {first['msg']}; got {first['input']!r}") from None
+    arch = smallest(space)
+    if asked := [key for key, choices in decisions(space, arch).items() if len(choices) > 1]:
+        raise UserError(
+            f"rivals.nets: the space {name} is no single network with these options, it still decides {asked[0]}; "
+            "give one option for each setting"
+        )
+    return build(space, arch)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from falconet.errors import UserError
 from falconet.evaluate import format_quantity, parse_quantity
-from falconet.spaces import Pick, Space, load_space
+from falconet.spaces import SPACES, Pick, Space, load_space
 from falconet.train.settings import PathSettings, TrainSettings
 from falconet.zoo import ZOO
 
@@ -124,7 +124,9 @@ class TrustSettings(TrainSettings):
 class RivalSettings(Length, TrainSettings):
     """A hand-designed network trained beside the search: a name of the zoo, its options, and how it is trained.
 
-    `seed` is added to the run's; `seeds: 3` in a recipe stands for three of them, with the seeds 0, 1 and 2.
+    `net` may name a space too, if its options leave one network: shuffle with {kind: shuffle3, width: 1} is ShuffleNet
+    v2 in that layout. `seed` is added to the run's; `seeds: 3` in a recipe stands for three, with the
+    seeds 0, 1 and 2.
     """
 
     net: str
@@ -134,10 +136,7 @@ class RivalSettings(Length, TrainSettings):
     @field_validator("net")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in ZOO:
-            near = difflib.get_close_matches(value, ZOO, 1)
-            raise ValueError(f"there is no zoo network {value!r}" + (f"; did you mean {near[0]}?" if near else ""))
-        return value
+        return value if value in SPACES else _zoo_name(value)
 
     @property
     def title(self) -> str:
