@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from falconet.errors import UserError
-from falconet.tasks.images import Picture, list_pictures, read_picture, stored_size, write_picture
+from falconet.tasks.images import Picture, list_pictures, read_picture, stored_size, write_picture, write_strips
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -353,3 +353,40 @@ def test_listing_refuses_what_holds_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty holds no pictures.*\.jpg"):
         list_pictures(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_large_results_are_written_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, channels: int, alpha: bool
+) -> None:
+    """Strip by strip, as PNG whatever the ending; the file is the one that the whole picture would have made."""
+    monkeypatch.setattr("falconet.tasks.images.MOST_PIXELS", 1000)
+    kind = np.uint8 if bits == 8 else np.uint16
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, np.iinfo(kind).max, (700, 41, channels), dtype=kind, endpoint=True)
+    whole = Picture(pixels, pixels[::-1, :, 0].copy() if alpha else None, format="JPEG")
+    strips = (
+        Picture(pixels[top : top + 300], None if whole.alpha is None else whole.alpha[top : top + 300], format="JPEG")
+        for top in (0, 300, 600)
+    )
+    written = write_strips(strips, 700, tmp_path / "large.jpg")
+    assert written == tmp_path / "large.png" and [path.name for path in tmp_path.iterdir()] == ["large.png"]
+    again = read_picture(written)
+    np.testing.assert_array_equal(again.pixels, whole.pixels)
+    assert (again.alpha is None) == (not alpha)
+    if alpha:
+        np.testing.assert_array_equal(again.alpha, whole.alpha)
+
+
+def test_a_network_that_fails_half_way_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falconet.tasks.images.MOST_PIXELS", 10)
+
+    def strips():
+        yield Picture(np.zeros((5, 9, 3), dtype=np.uint8))
+        raise UserError("no")
+
+    with pytest.raises(UserError, match="no"):
+        write_strips(strips(), 10, tmp_path / "large.png")
+    assert list(tmp_path.iterdir()) == []
