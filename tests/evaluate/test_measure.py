@@ -72,7 +72,7 @@ def test_a_stopped_measurement_goes_on_and_ends_alike(tmp_path):
     assert len(second.asked) == len(read_lines(log)) - 1
 
 
-@pytest.mark.parametrize("cut", [-1, -40, 0.7, 0.3])
+@pytest.mark.parametrize("cut", [-40, 0.4])
 def test_so_does_one_whose_log_was_torn(tmp_path, cut):
     log = tmp_path / "log"
     whole = measure_device(PLAN, SPACE, Fake(), log, quiet)
