@@ -99,6 +99,8 @@ def shorter(words: list[str]) -> list[str]:
     if words[1] in ("plan", "run"):
         own_space = "--space" in words or any(word.startswith("space=") for word in words)
         settings = [*SHORTER, *(("task.patch=16",) if own_space else SMALLER)]
+    if words[1] == "train":
+        settings = ["final.steps=1", "final.batch=2", "final.precision=float32"]
     if words[1] == "search":
         settings = [one for one in SHORTER if one.startswith(("search.", "final."))]
     return [*words, *(part for one in settings for part in ("--set", one))]
