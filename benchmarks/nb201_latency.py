@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from falconet.deploy.runner import processor
 from falconet.evaluate.describe import Floats, features, tabulate
-from falconet.evaluate.latency import processor
 from falconet.evaluate.predictor import fit
 from falconet.evaluate.tables import Table, read_table
 from falconet.files import write_json

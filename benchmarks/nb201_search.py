@@ -30,8 +30,8 @@ from statistics import fmean, stdev
 
 import numpy as np
 
+from falconet.deploy.runner import processor
 from falconet.evaluate import Budget, Objective
-from falconet.evaluate.latency import processor
 from falconet.evaluate.paired import paired, t_quantile
 from falconet.evaluate.tables import Table, read_table
 from falconet.files import append_line, read_lines, write_json, write_text
