@@ -145,13 +145,14 @@ def test_python(page: Path, here: Path) -> None:
 def test_yaml(page: Path, here: Path) -> None:
     import yaml
 
+    from falconet.run.reading import read_yaml
     from falconet.run.recipe import from_tree
     from falconet.run.templates import write_template
 
     write_template("sr", here / "template.yaml")
     template = yaml.safe_load((here / "template.yaml").read_text())
     for block in blocks(page, "yaml"):
-        from_tree({**template, **yaml.safe_load(block.text)}, f"{page.name}:{block.line}")
+        from_tree({**template, **read_yaml(block.text, page.name)}, f"{page.name}:{block.line}")
 
 
 def test_blocks_are_of_a_kind_that_is_run_and_say_why_when_they_are_not() -> None:

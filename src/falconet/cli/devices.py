@@ -317,6 +317,8 @@ def _show(device: Device, as_json: bool) -> None:
         return
     print(f"{device.name}: {device.runtime} {device.version}, {device.threads} thread(s), {device.precision}")
     print(f"{device.processor} ({device.system}), {device.source} {device.date}; {len(device.blocks)} blocks")
+    for note in device.notes:
+        print(note)
     for check, one in zip(device.checks, scores, strict=True):
         sizes = ", ".join(f"{height}x{width}" for height, width in check.sizes)
         print(f"\n{one.nets} held-out networks of {check.space} at {sizes} ({one.linear} with blocks not in the table)")

@@ -10,6 +10,9 @@ Each batch is one line of a log, written when it is done: a measurement that was
 
     NAME.measuring.jsonl    {"settings": {...}}, then {"number": 0, "ms": {"empty": 0.01, "reference": 1.4, ...}, ...}
 
+Each block is timed in two ways, in a context and alone. Which of the tables, or their mean, is kept is decided by the
+few networks that give the scale, never by those held out.
+
 Whole networks come last: a few for the one common scale, the others held out. Those are measured twice, an hour or a
 minute apart, so that the prediction's error can be held against that of measuring itself.
 """
@@ -40,7 +43,7 @@ from falconet.graph.shape import Size
 from falconet.spaces import Space
 
 EMPTY = "empty"
-MOST_IN_BATCH = 24
+MOST_IN_BATCH = 32
 MOST_BATCH_BYTES = 600_000_000  # of activations held by all loaded networks of a batch, on a phone too
 SECONDS_A_GMAC = 0.03  # a guess, only to share the time out among batches
 Say = Callable[[str], None]
@@ -107,7 +110,8 @@ def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboard
     """
     found: list[list[Item]] = []
     for block in sorted(blocks, key=lambda one: (one.inputs, one.key)):
-        needed = [_block_item(block), *(_context_item(dims) for dims in dict.fromkeys(inner(block)))]
+        needed = [_block_item(block), item_of(_alone_name(block), block.spec, block.sizes)]
+        needed += [_context_item(dims) for dims in dict.fromkeys(inner(block))]
         _put(found, needed)
     found.append([])
     whole = [item_of(f"net {n}", deployed_spec(spec), settings.sizes) for n, spec in enumerate(nets)]
@@ -122,6 +126,10 @@ def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboard
 
 def _block_item(block: Block) -> Item:
     return item_of(block.key, in_context(block), block.sizes)
+
+
+def _alone_name(block: Block) -> str:
+    return f"alone {block.key}"
 
 
 def _context_item(dims: tuple[int, int, int]) -> Item:
@@ -184,7 +192,7 @@ def _device(
     """The device that the times of all batches make."""
     usual = median(batch.ms[REFERENCE] for batch in measured)
     times = [{name: ms * usual / batch.ms[REFERENCE] for name, ms in batch.ms.items()} for batch in measured]
-    own = {block.key: _own_ms(block, next(one for one in times if block.key in one)) for block in blocks}
+    of_block = {block.key: next(one for one in times if block.key in one) for block in blocks}
     whole = {name: ms for batch in times for name, ms in batch.items()}
     device = Device(
         name=settings.name,
@@ -196,30 +204,53 @@ def _device(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         falconet=__version__,
         empty_ms=min(batch[EMPTY] for batch in times),
-        blocks=tuple(BlockTime.of(block, own[block.key]) for block in blocks),
-        linear=fit_linear(blocks, list(own.values())),
     )
-    predict, first = Estimator(device), settings.calibration
-    guesses = [predict(spec, settings.sizes) for spec in nets]
-    scale = median(whole[f"net {n}"] / guesses[n].ms for n in range(first))
+    first = settings.calibration
+    known = [(spec, whole[f"net {n}"]) for n, spec in enumerate(nets[:first])]
+    tables = {way: [ms(block, of_block[block.key]) for block in blocks] for way, ms in WAYS.items()}
+    candidates = [_with_table(device, way, blocks, ms, known, settings.sizes) for way, ms in tables.items()]
+    device = min(candidates, key=lambda one: _error(one, known, settings.sizes))
+    guesses = [Estimator(device)(spec, settings.sizes) for spec in nets]
     checked = [
-        _checked(spec, settings.sizes, guesses[n], scale, whole[f"net {n}"], whole[f"again {n}"])
+        _checked(spec, settings.sizes, guesses[n], whole[f"net {n}"], whole[f"again {n}"])
         for n, spec in enumerate(nets)
         if n >= first
     ]
     check = Check(space=settings.space, sizes=settings.sizes, seed=settings.seed, nets=tuple(checked))
-    return device.model_copy(update={"scale": scale, "checks": (check,)})
+    return device.model_copy(update={"checks": (check,)})
+
+
+def _with_table(
+    device: Device,
+    way: str,
+    blocks: Sequence[Block],
+    ms: Sequence[float],
+    known: Sequence[tuple[NetSpec, float]],
+    sizes: tuple[Size, ...],
+) -> Device:
+    """The device with a table of blocks, the linear model of it, and the one scale that fits networks it is told."""
+    times = tuple(BlockTime.of(block, one) for block, one in zip(blocks, ms, strict=True))
+    linear = fit_linear(blocks, ms)
+    found = device.model_copy(update={"blocks": times, "linear": linear, "notes": (f"blocks timed {way}",)})
+    predict = Estimator(found)
+    return found.model_copy(update={"scale": median(took / predict(spec, sizes).ms for spec, took in known)})
+
+
+def _error(device: Device, known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]) -> float:
+    """The mean relative error on networks that it is told."""
+    predict = Estimator(device)
+    return sum(abs(predict(spec, sizes).ms / took - 1) for spec, took in known) / len(known)
 
 
 def _checked(
-    spec: NetSpec, sizes: tuple[Size, ...], guess: Estimate, scale: float, measured_ms: float, again_ms: float
+    spec: NetSpec, sizes: tuple[Size, ...], guess: Estimate, measured_ms: float, again_ms: float
 ) -> CheckedNet:
     counted = costs(spec, *sizes)
     return CheckedNet(
         network=spec.digest,
         measured_ms=measured_ms,
         again_ms=again_ms,
-        predicted_ms=guess.ms * scale,
+        predicted_ms=guess.ms,
         how=guess.how,
         macs=counted.macs,
         params=counted.params,
@@ -235,7 +266,24 @@ def _same(what: str, values: Sequence[str]) -> str:
     return values[0]
 
 
-def _own_ms(block: Block, ms: Mapping[str, float]) -> float:
+def _in_context_ms(block: Block, ms: Mapping[str, float]) -> float:
     """What a block adds to a network, from the times of its batch; what measuring blurs below nothing is nothing."""
     around = sum(ms[_context_name(dims)] - ms[EMPTY] for dims in inner(block))
     return max(0.0, ms[block.key] - ms[EMPTY] - around)
+
+
+def _alone_ms(block: Block, ms: Mapping[str, float]) -> float:
+    """What a block takes by itself, without the call."""
+    return max(0.0, ms[_alone_name(block)] - ms[EMPTY])
+
+
+def _mean_ms(block: Block, ms: Mapping[str, float]) -> float:
+    return (_in_context_ms(block, ms) + _alone_ms(block, ms)) / 2
+
+
+WAYS: Mapping[str, Callable[[Block, Mapping[str, float]], float]] = {
+    "in context": _in_context_ms,
+    "alone": _alone_ms,
+    "in context and alone, the mean": _mean_ms,
+}
+"""How a block's own time is read from its batch; of equals the first is kept."""
