@@ -64,7 +64,7 @@ def test_factors_share_no_weights() -> None:
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
 def test_tiles_stay_in_step(factor: int) -> None:
-    """A tile that begins at a multiple of the factor, with the margin that `reach` names, computes what the whole does."""
+    """A tile that begins at a multiple of the factor, with the margin of `reach`, computes what the whole does."""
     space = Restoration(colour="grey", unshuffle=factor, **SMALL)
     torch.manual_seed(0)
     network = Network(build(space, largest(space))).eval()
