@@ -26,7 +26,7 @@ from falconet.deploy.runner import processor
 from falconet.evaluate.describe import Floats, features, tabulate
 from falconet.evaluate.predictor import fit
 from falconet.evaluate.tables import Table, read_table
-from falconet.files import write_json
+from falconet.files import write_json, write_text
 from falconet.spaces import build
 from falconet.spaces.nb201 import one_cell
 
@@ -43,10 +43,11 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("../shared/data/nas/nb201.csv.gz"))
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--out", type=Path, default=Path("results/nb201_latency.json"))
+    parser.add_argument("--page", type=Path, default=Path("docs/strategies.md"))
     given = parser.parse_args()
     table = read_table(given.table)
     groups = tabulate([features(arch, build(one_cell, arch), {}) for arch in table.archs()])
-    found = {}
+    found: dict[str, dict[str, object]] = {}
     for samples in SAMPLES:
         for phone in PHONES:
             found[f"{phone}, {samples} samples"] = one = compare(table, groups, phone, samples, given.draws)
@@ -63,7 +64,19 @@ def main() -> None:
         "date": date.today().isoformat(),
     }
     write_json(given.out, result)
+    fill(given.page, found)
     print(json.dumps(result, indent=1))
+
+
+def fill(page: Path, found: dict[str, dict[str, object]]) -> None:
+    """Write the table between the marks of the page."""
+    begin, end = "<!-- nb201_latency -->", "<!-- end of nb201_latency -->"
+    lines = ["| phone, samples | predictor | least of the draws | linear model |", "|---|---|---|---|"]
+    lines += [f"| {name} | {o['predictor']} | {o['predictor_least']} | {o['linear']} |" for name, o in found.items()]
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, marked, after = rest.partition(end)
+    assert marked, f"{page} must hold {begin} and {end}"
+    write_text(page, "\n".join([f"{before}{begin}", *lines, f"{end}{after}"]))
 
 
 def compare(table: Table, groups: tuple[Floats, ...], phone: str, samples: int, draws: int) -> dict[str, object]:

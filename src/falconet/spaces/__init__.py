@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from falconet.spaces.count import Size, size
 from falconet.spaces.dense import Dense
 from falconet.spaces.encode import Encoder, encoder_of
+from falconet.spaces.fbnet import Fbnet
 from falconet.spaces.load import load_space
+from falconet.spaces.nb201 import NasBench201
 from falconet.spaces.restoration import Restoration
 from falconet.spaces.shuffle import Shuffle
 from falconet.spaces.space import (
@@ -27,13 +29,21 @@ from falconet.spaces.space import (
 )
 from falconet.spaces.union import union
 
-SPACES: Mapping[str, type] = {"restoration": Restoration, "dense": Dense, "shuffle": Shuffle}
+SPACES: Mapping[str, type] = {
+    "restoration": Restoration,
+    "dense": Dense,
+    "shuffle": Shuffle,
+    "nas_bench_201": NasBench201,
+    "fbnet": Fbnet,
+}
 
 __all__ = [
     "SPACES",
     "Arch",
     "Dense",
     "Encoder",
+    "Fbnet",
+    "NasBench201",
     "Option",
     "Pick",
     "Restoration",
