@@ -102,3 +102,14 @@ def test_the_space_builds_networks_for_pictures_of_any_size() -> None:
     for seed in range(30):
         spec = build(space, sample(space, Random(seed)))
         assert costs(spec, (23, 17)).macs > 0
+
+
+@pytest.mark.timeout(300)
+def test_the_demo_of_digits_judges_itself_and_says_when_it_falls_short(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    short = ("supernet.steps=2", "search.evaluations=4", "search.population=2", "final.steps=2", "trust.networks=0")
+    done = run("demo_digits.py", *(part for one in short for part in ("--set", one)), folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "less than the 95 %" in done.stderr and "Of 350 digits" in done.stdout
+    (model,) = (tmp_path / "runs" / "demo-digits" / "models").iterdir()
+    assert "falconet enhance" not in (model / "card.md").read_text()

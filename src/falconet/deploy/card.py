@@ -40,7 +40,8 @@ def summary(facts: Facts) -> str:
     for name, figures in facts.metrics.items():
         found = next((figures[key] for key in (str(facts.task.get("quality")), "psnr_y") if key in figures), None)
         if found is not None:
-            unit = " dB" if str(facts.task.get("quality", "psnr_y")).startswith("psnr") else ""
+            is_psnr = str(facts.task.get("quality", "psnr_y")).startswith("psnr")
+            unit = " %" if "classes" in facts.task else " dB" if is_psnr else ""
             words.append(f"{name} {found:.2f}{unit}")
             break
     return ", ".join(words)
@@ -130,6 +131,14 @@ def _use(facts: Facts) -> str:
 
 def _how(facts: Facts) -> str:
     name = facts.name
+    if "classes" in facts.task:
+        size = facts.task.get("size")
+        return (
+            "    python run.py photo.png    # needs numpy, onnxruntime and pillow alone; prints the likeliest classes\n"
+            f"    falconet evaluate {name} --data PICTURES    # a folder for each class, an .npz or a .csv\n\n"
+            f"`model.onnx` takes float32 (batch, channels, {size}, {size}), plain values from 0 to 1, and gives a value "
+            "for each class, in the order of `task.classes` in `model.json`; a softmax makes shares of them."
+        )
     arguments = "input.npy result.npy"
     if "colour" in facts.task:
         arguments = f"photo.png result.png{' 25' if facts.task.get('noise_map') else ''}"

@@ -47,12 +47,14 @@ def usage(run: Run) -> list[Command]:
 
 def _model_commands(run: Run, folder: str, model: ModelResult) -> list[Command]:
     path = f"{folder}/models/{shlex.quote(model.name)}"
+    is_classifier = bool(run.results.classes)
+    enhance = Command("Enhance photos", f"falconet enhance photo.jpg --model {path} --out enhanced")
     found = [
-        Command("Enhance photos", f"falconet enhance photo.jpg --model {path} --out enhanced"),
+        *([] if is_classifier else [enhance]),
         Command("Score it on a folder of your own", f"falconet evaluate {path} --data my_pictures"),
         Command("See its layers and costs", f"falconet inspect {path}"),
     ]
     if any(name == "run.py" for name, _ in run.models[model.name].files):
         what = "Run the file itself, without Falconet: onnxruntime, numpy and pillow are all it needs"
-        found.append(Command(what, f"python {path}/run.py photo.jpg enhanced.png"))
+        found.append(Command(what, f"python {path}/run.py photo.jpg{'' if is_classifier else ' enhanced.png'}"))
     return found

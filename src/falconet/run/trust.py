@@ -11,6 +11,7 @@ qualities then says how well inherited quality ranks, beside how well a bare cou
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from falconet.tasks import Dataset
 
 BAND = 0.1
+LEAST_PAIRS = 6  # of nearly equal cost; fewer say nothing
 
 
 def measure_trust(
@@ -139,9 +141,19 @@ def rank_correlation(record: Record, recipe: Recipe, others: Sequence[Chosen] = 
         values, alone = [value(point) or 0.0 for point in used], [point.trained for point in used]
         costs = [point.macs or 0.0 for point in used]
         rows.append(_row(kind, predictor, "all", tau(values, alone), len(used)))
-        rows.append(_row(kind, predictor, "macs +-10 %", banded_tau(values, alone, costs, band=BAND), len(used)))
+        if num_near(costs) >= LEAST_PAIRS:
+            rows.append(_row(kind, predictor, "macs +-10 %", banded_tau(values, alone, costs, band=BAND), len(used)))
     kept = tuple(row for row in rows if row is not None)
     return RankCorrelation(truth=f"trained alone for {found[0]['steps']} steps", rows=kept, points=tuple(points))
+
+
+def num_near(costs: Sequence[float]) -> int:
+    """Pairs of networks whose costs differ by at most a tenth of the larger.
+
+    >>> num_near([100, 95, 200])
+    1
+    """
+    return sum(abs(a - b) <= BAND * max(a, b) for a, b in combinations(costs, 2))
 
 
 def _of_finals(record: Record, recipe: Recipe, others: Sequence[Chosen]) -> list[RankPoint]:
