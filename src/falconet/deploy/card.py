@@ -136,7 +136,7 @@ def _how(facts: Facts) -> str:
         return (
             "    python run.py photo.png    # needs numpy, onnxruntime and pillow alone; prints the likeliest classes\n"
             f"    falconet evaluate {name} --data PICTURES    # a folder for each class, an .npz or a .csv\n\n"
-            f"`model.onnx` takes float32 (batch, channels, {size}, {size}), plain values from 0 to 1, and gives a value "
+            f"`model.onnx` takes float32 (batch, channels, {size}, {size}), values from 0 to 1, and gives a value "
             "for each class, in the order of `task.classes` in `model.json`; a softmax makes shares of them."
         )
     arguments = "input.npy result.npy"

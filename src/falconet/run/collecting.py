@@ -176,9 +176,7 @@ def _rivals(record: Record, recipe: Recipe) -> list[BaselineResult]:
     return found
 
 
-def _further_seeds(
-    record: Record, recipe: Recipe, kept: Sequence[Chosen]
-) -> dict[str, list[Mapping[str, SetScore]]]:
+def _further_seeds(record: Record, recipe: Recipe, kept: Sequence[Chosen]) -> dict[str, list[Mapping[str, SetScore]]]:
     """Kept networks and rivals that were trained with several seeds -> the test scores of every seed but the first."""
     stages = {one.name: [clone.name for clone in again(recipe, [one])] for one in kept}
     for rival in recipe.rivals.nets:

@@ -53,7 +53,9 @@ def train_rival(
             clock.tick()
             update(step, loss=loss)
 
-        fitted = fit(network, recipe.task, dataset, rival, alone(spec), steps, folder, recipe.seed + rival.seed, on_step)
+        fitted = fit(
+            network, recipe.task, dataset, rival, alone(spec), steps, folder, recipe.seed + rival.seed, on_step
+        )
         keep(network, folder)
         network = load_kept(Network(spec), folder)
         found = costs(spec, *sizes(recipe))
