@@ -25,6 +25,11 @@ RUNNING = tuple(name for name in TARGETS if TARGETS[name].runs)
 QUICK = tuple(name for name in RUNNING if name not in CONVERTS_FOR_SECONDS)
 every = pytest.mark.parametrize("target", TARGETS, indirect=True)
 running = pytest.mark.parametrize("target", RUNNING, indirect=True)
+imported = pytest.mark.parametrize(  # importing ExecuTorch takes seconds
+    "target",
+    [pytest.param(n, marks=pytest.mark.slow if n in CONVERTS_FOR_SECONDS else ()) for n in RUNNING],
+    indirect=True,
+)
 quick = pytest.mark.parametrize("target", QUICK, indirect=True)
 
 
@@ -121,7 +126,7 @@ def test_nets_drawn_at_random_agree(target, operators, seed, tmp_path):
     assert written(target, network, photo_samples(network.spec), tmp_path) <= target.tolerances["float32"]
 
 
-@running
+@imported
 def test_files_that_are_missing_or_no_networks_are_told(target, tmp_path):
     with pytest.raises(UserError, match=r"no file .*gone"):
         target.load(tmp_path / "gone.param")
