@@ -66,7 +66,6 @@ def evaluate(tasks, space):
 # So that a strategy does its own thing within the few rounds of a test.
 SMALL = {
     "regularized": {"alive": 8, "contest": 3},
-    "local": {"starts": 4},
     "predictor": {"first": 4, "candidates": 40, "steps": 4},
     "optuna": {"options": {"n_startup_trials": 8}},
 }
