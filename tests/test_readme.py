@@ -100,7 +100,7 @@ def shorter(words: list[str]) -> list[str]:
         own_space = "--space" in words or any(word.startswith("space=") for word in words)
         settings = [*SHORTER, *(("task.patch=16",) if own_space else SMALLER)]
     if words[1] == "train":
-        settings = ["final.steps=1", "final.batch=2", "final.precision=float32"]
+        settings = ["final.steps=1", "final.batch=2", "final.precision=float32", "budget.at_output=256x128"]
     if words[1] == "search":
         settings = [one for one in SHORTER if one.startswith(("search.", "final."))]
     return [*words, *(part for one in settings for part in ("--set", one))]

@@ -61,7 +61,8 @@ def test_a_classifier_is_trained_and_shipped(falconet: Command, labelled: Path) 
 
 @pytest.mark.timeout(400)
 def test_pixel_networks_train_too(falconet: Command, small_photos: Path) -> None:
-    quick = ("--set", "final.batch=2", "--set", "task.patch=16", "--set", "final.precision=float32")
+    small = ("--set", "budget.at_output=256x128", "--set", "task.patch=16")
+    quick = (*small, "--set", "final.batch=2", "--set", "final.precision=float32")
     code, _, err = falconet("train", "espcn", "--data", small_photos, "--steps", 1, *quick, "--name", "x2")
     assert code == 0, err
     (model,) = read_results(Path("runs/x2")).models

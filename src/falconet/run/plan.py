@@ -280,7 +280,7 @@ def _time(
     seconds = {"supernet": earlier.seconds_per_step["supernet"] if earlier else 0.0}
     if shares_weights(recipe):
         store = Network(store=union(recipe.space, Random(recipe.seed)))
-        if not earlier:
+        if not earlier and recipe.supernet.steps != 0:
             sharing = paths(recipe.space, recipe.supernet.paths, sizes(recipe))
             learning = recipe.model_copy(update={"task": taught(recipe.teacher, recipe.task)})
             seconds["supernet"] = _step_seconds(store, learning, dataset, recipe.supernet, sharing)
