@@ -20,7 +20,7 @@ PIP_FLAGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/installed
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile

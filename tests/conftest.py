@@ -15,6 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins")  # these lie inside the installed package
 
 
+LONG = ("tests/test_readme.py", "tests/test_examples.py", "tests/run/", "tests/search/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no process is left alone with one at the end (see TESTS in the Makefile)."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Torch computes with one thread, whatever a test before this one chose; torch is not imported for it."""
