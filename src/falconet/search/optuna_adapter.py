@@ -41,7 +41,7 @@ Sampler = Literal[
     "TPESampler", "GPSampler", "NSGAIISampler", "NSGAIIISampler", "CmaEsSampler", "QMCSampler", "RandomSampler"
 ]
 KEEP_STATE_IN_TRIALS = ("NSGAIISampler", "NSGAIIISampler", "CmaEsSampler")
-TRIES = 20  # draws per proposal
+TRIES = 3  # draws per proposal; a sampler that has settled draws the same again and again
 
 
 class OptunaSettings(SearchSettings):

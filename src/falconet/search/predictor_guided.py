@@ -33,7 +33,7 @@ from falconet.evaluate.predictor import fit
 from falconet.evaluate.score import Objective, Trial
 from falconet.search.nsga2 import best_first
 from falconet.search.objectives import loss
-from falconet.search.pareto import front, hypervolume
+from falconet.search.pareto import hypervolume, non_dominated_sort
 from falconet.search.strategy import Feasible, SearchSettings, propose, random_archs
 from falconet.spaces import Arch, Space, crossover, mutate
 
@@ -128,8 +128,7 @@ class PredictorGuided:
         chosen: list[int] = []
         for number in range(min(count, len(candidates))):
             drawn = np.stack([values[number] for values in draws], axis=1)
-            promising = _most_promising(drawn, np.vstack([known, drawn[chosen]]), set(chosen))
-            chosen.append(promising)
+            chosen.append(_most_promising(drawn, known, chosen))
         return [candidates[i] for i in chosen]
 
     def _draws(self, rows: list[Features], rng: Random, count: int) -> list[Floats]:
@@ -153,11 +152,11 @@ class PredictorGuided:
         return found
 
 
-def _most_promising(drawn_cd: Floats, known_nd: Floats, taken: set[int]) -> int:
-    """The candidate with the least loss, or that adds most hypervolume to what is known; none of `taken`.
+def _most_promising(drawn_cd: Floats, known_nd: Floats, taken: list[int]) -> int:
+    """The candidate with the least loss, or that adds most hypervolume to what is known and `taken`; none of these.
 
-    Hypervolume is taken in the range of what is known, down to its worst. Where no candidate adds any, the one nearest
-    to doing so in the mean of its losses is taken.
+    Hypervolume is taken in the range of what is known, down to its worst. Where no candidate adds any, the one with the
+    least mean of its losses in that range is taken.
     """
     low, high = known_nd.min(axis=0), known_nd.max(axis=0)
     drawn, known = ((x - low) / np.where(high > low, high - low, 1.0) for x in (drawn_cd, known_nd))
@@ -165,9 +164,12 @@ def _most_promising(drawn_cd: Floats, known_nd: Floats, taken: set[int]) -> int:
     if drawn.shape[1] == 1:
         return free[int(np.argmin(drawn[free, 0]))]
     down, worst = (False,) * drawn.shape[1], (1.0,) * drawn.shape[1]
-    best = known[front(known, down)]
+    best = known[non_dominated_sort(known, down) == 0]
+    best = np.vstack([best, drawn[taken]])
     base = hypervolume(best, worst, down)
-    leading = [free[i] for i in front(drawn[free], down)]
+    beaten = np.any(np.all(best[:, None] <= drawn[None, free], axis=2), axis=0)
+    leading = [i for i, out in zip(free, beaten, strict=True) if not out] or free
+    leading = [leading[i] for i in np.flatnonzero(non_dominated_sort(drawn[leading], down) == 0)]
     gains = [hypervolume(np.vstack([best, drawn[i]]), worst, down) - base for i in leading]
     if max(gains) > 0:
         return leading[int(np.argmax(gains))]
