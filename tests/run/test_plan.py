@@ -56,6 +56,12 @@ def test_a_latency_nothing_can_meet_is_told_after_timing(tiny_text: str) -> None
         make_plan(parse(tiny_text, overrides=["budget.latency_ms=0.000001"]), Silent())
 
 
+def test_a_strategy_that_cannot_work_is_told_before_anything_is_trained(tiny_text: str) -> None:
+    wrong = "search={strategy: regularized, alive: 5, contest: 9}"
+    with pytest.raises(UserError, match="contest must be at most alive, 5, not 9"):
+        make_plan(parse(tiny_text, overrides=[wrong]), Silent())
+
+
 def test_an_empty_folder_is_told(tiny_text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(UserError, match="holds no picture"):

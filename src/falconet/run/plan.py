@@ -35,8 +35,18 @@ from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
 from falconet.run.suits import check_suits
 from falconet.run.teacher import lesson, taught
-from falconet.run.wanted import counter, is_random, main_cost, resolved, shares_weights, sizes, wanted
-from falconet.search import Feasible, feasible_sample
+from falconet.run.wanted import (
+    counter,
+    is_random,
+    main_cost,
+    objectives,
+    resolved,
+    shares_weights,
+    sizes,
+    strategy_name,
+    wanted,
+)
+from falconet.search import STRATEGIES, Feasible, feasible_sample
 from falconet.spaces import Arch, build, largest, sample, size, smallest, union
 from falconet.tasks import Classifier
 from falconet.tasks.labelled import listing
@@ -116,7 +126,8 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     cannot be met.
     """
     _check_trust(recipe)
-    check_feasible(recipe)
+    found = check_feasible(recipe)
+    STRATEGIES[strategy_name(recipe)](recipe.space, found, objectives(recipe), recipe.search)  # says what it cannot do
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)
     check_tests(recipe)
     for name in recipe.rivals.baselines:
