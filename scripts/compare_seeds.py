@@ -93,15 +93,18 @@ def _network(row: ModelResult | BaselineResult) -> dict[str, Any]:
 
 
 def _differences(results: Sequence[Results]) -> list[dict[str, Any]]:
-    """Every model against every rival that all runs have, on every test set."""
+    """Every model against every rival that was tested, on every test set."""
     metric, rows = results[0].quality, list[dict[str, Any]]()
     for model in results[0].models:
         ours = [next(one for one in result.models if one.name == model.name) for result in results]
         for rival in dict.fromkeys(one.name for result in results for one in result.baselines):
             others = [one for result in results for one in _same(result, rival, model.name)]
-            if len(others) == len(results):
-                for title in sorted(ours[0].test.keys() & others[0].test.keys()):
-                    rows.append(_difference(ours, others, title, metric) | {"model": model.name, "rival": rival})
+            if not others:
+                continue  # quoted, not trained here
+            if len(others) < len(results):
+                raise UserError(f"{rival} was tested in some of the runs only: resume the others first")
+            for title in sorted(ours[0].test.keys() & others[0].test.keys()):
+                rows.append(_difference(ours, others, title, metric) | {"model": model.name, "rival": rival})
     return rows
 
 
