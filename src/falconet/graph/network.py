@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from falconet.graph.plan import Plan, compile_plan
+from falconet.graph.shape import Parts
 from falconet.graph.spec import NetSpec, remembered
 from falconet.graph.store import Store, store_of
 
@@ -41,7 +42,7 @@ class Network(nn.Module):
             module = slot.op.module(*slot.inputs)
             assert module is not None
             self._put(name, module)
-        self._plans: dict[NetSpec, Plan] = {}
+        self._plans: dict[tuple[NetSpec, tuple[Parts, ...]], Plan] = {}
 
     def _put(self, name: str, module: nn.Module) -> None:
         parent: nn.Module = self
@@ -56,18 +57,17 @@ class Network(nn.Module):
 
     def forward(self, x: Inputs, sub: NetSpec | None = None) -> Outputs:
         """Run the network, or `sub` on its weights. `x`: one tensor (batch, channels, height, width), or a tuple."""
-        spec = sub if sub is not None else _given(self.spec)
-        plan = self.plan(spec)
+        plan = self.plan(sub if sub is not None else _given(self.spec))
         xs = x if isinstance(x, tuple) else (x,)
         return plan.run([self.get_submodule(name) for name in plan.slots], xs, self.training)
 
-    def plan(self, spec: NetSpec) -> Plan:
-        """How `spec` runs on this store. Raises ValueError when it does not fit."""
-        plan = self._plans.get(spec)
+    def plan(self, spec: NetSpec, inputs: tuple[Parts, ...] = ()) -> Plan:
+        """How `spec` runs on this store; see `compile_plan`. Raises ValueError when it does not fit."""
+        plan = self._plans.get((spec, inputs))
         if plan is None:
             if len(self._plans) > 4096:
                 self._plans.clear()
-            plan = self._plans[spec] = compile_plan(spec, self.store)
+            plan = self._plans[spec, inputs] = compile_plan(spec, self.store, inputs)
         return plan
 
     def weights(self, sub: NetSpec | None = None) -> dict[str, Tensor]:
@@ -92,6 +92,12 @@ def _given(spec: NetSpec | None) -> NetSpec:
     if spec is None:
         raise ValueError("this network is a bare store of weights: say which sub-network to run, network(x, sub)")
     return spec
+
+
+def piece(network: Network, spec: NetSpec, reads: Parts, x: Tensor) -> Outputs:
+    """Run layers from the middle of a larger network: a spec of its own, with one input of the parts `reads`."""
+    plan = network.plan(spec, (reads,))
+    return plan.run([network.get_submodule(name) for name in plan.slots], (x,), network.training)
 
 
 def run(spec: NetSpec, weights: Mapping[str, Tensor], xs: Sequence[Tensor], training: bool = False) -> Outputs:

@@ -15,7 +15,7 @@ from torch import Tensor
 from falconet.graph.ops import Op
 from falconet.graph.shape import Parts, Weight, plain
 from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts
-from falconet.graph.store import Store, store_of
+from falconet.graph.store import Store, block_slots
 
 Spans = tuple[tuple[int, int], ...]
 Cut = tuple[Spans, ...]
@@ -87,14 +87,18 @@ def cut_of(big: Weight, small: Weight) -> Cut | None:
     return None if whole else cut
 
 
-def compile_plan(spec: NetSpec, store: Store) -> Plan:
-    """The plan of `spec` on `store`. Raises ValueError naming the layer whose weights the store does not hold."""
+def compile_plan(spec: NetSpec, store: Store, reads: tuple[Parts, ...] = ()) -> Plan:
+    """The plan of `spec` on `store`. Raises ValueError naming the layer whose weights the store does not hold.
+
+    `reads` are the parts of the inputs where they are the middle of a larger network; else all are plain.
+    """
     flat = flatten(spec)
-    parts = infer_parts(flat, tuple(plain(i.channels) for i in flat.inputs))
+    given = reads or tuple(plain(i.channels) for i in flat.inputs)
+    parts = infer_parts(flat, given)
     number = {name: i for i, name in enumerate([i.name for i in flat.inputs] + [layer.name for layer in flat.layers])}
     last_use = {number[name]: i for i, layer in enumerate(flat.layers) for name in layer.inputs}
     kept = {number[name] for name in flat.outputs}
-    own = store_of(flat).slots
+    own = block_slots(flat, given)
     slots = {name: i for i, name in enumerate(own)}
     steps = []
     for i, layer in enumerate(flat.layers):

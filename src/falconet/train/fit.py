@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from torch import Tensor
 from falconet.graph import BatchNorm, Dropout, NetSpec, deploy, flatten, merged
 from falconet.graph.network import Network, run
 from falconet.tasks.task import Classifier
-from falconet.train import checkpoint, sliced
+from falconet.train import checkpoint, optimizers, sliced
 from falconet.train.paths import Paths
 from falconet.train.recalibrate import recalibrate
 from falconet.train.settings import TrainSettings
@@ -99,7 +99,7 @@ class _Trainer:
         for parameter in self.parameters:
             parameter.requires_grad_(True)
         self.average = [p.detach().clone() for p in self.parameters]
-        self.optimizer = _optimizer(self.parameters, settings)
+        self.optimizer = optimizers.make(self.parameters, settings)
 
     def resume(self) -> None:
         """Take up the newest checkpoint, if there is one."""
@@ -112,7 +112,7 @@ class _Trainer:
         self.network.load_state_dict(weights)
         for mine, name in zip(self.average, self.named, strict=True):
             mine.copy_(average[name])
-        _load_optimizer(self.optimizer, self.named, checkpoint.read_tensors(found, "optimizer"))
+        optimizers.load(self.optimizer, self.named, checkpoint.read_tensors(found, "optimizer"))
         self.step, self.losses = state["step"], state["losses"]
         self.core, self.wall, self.precision = state["core_seconds"], state["wall_seconds"], state["precision"]
 
@@ -121,7 +121,7 @@ class _Trainer:
         tensors = {
             "weights": dict(self.network.state_dict()),
             "average": dict(zip(self.named, self.average, strict=True)),
-            "optimizer": _optimizer_tensors(self.optimizer, self.named),
+            "optimizer": optimizers.tensors(self.optimizer, self.named),
         }
         state = {
             "losses": self.losses[-100:],
@@ -309,33 +309,3 @@ def _accelerator() -> Accelerator:
     from accelerate import Accelerator
 
     return Accelerator(cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available())
-
-
-def _optimizer(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
-    kernels = [p for p in parameters if p.dim() > 1]
-    others = [p for p in parameters if p.dim() <= 1]
-    rate, fused = settings.learning_rate, all(p.device.type in ("cpu", "cuda") for p in parameters)
-    groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    used = [group for group in groups if group["params"]]
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(used, lr=rate, momentum=settings.momentum, fused=fused)
-    return torch.optim.AdamW(used, lr=rate, fused=fused)
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
-    """The optimizer's state by "name/key"; parameters that never had a gradient have none."""
-    return {
-        f"{name}/{key}": value
-        for name, parameter in named.items()
-        for key, value in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def _load_optimizer(
-    optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Parameter], tensors: Mapping[str, Tensor]
-) -> None:
-    for path, value in tensors.items():
-        name, _, key = path.rpartition("/")
-        parameter = named[name]
-        held = value if value.shape != parameter.shape else torch.empty_like(parameter).copy_(value).detach()
-        optimizer.state[parameter][key] = held
