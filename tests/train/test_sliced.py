@@ -79,6 +79,19 @@ def test_momentum_gathered_elsewhere_does_not_move_what_is_left_out(
 
 
 @each
+def test_branches_that_are_met_later_than_others_learn_too(
+    tiny: SimpleNamespace, supernet: Network, settings: TrainSettings, tmp_path: Path
+) -> None:
+    """Whole weights, no slices: then torch's own optimizers step, over weights some of which have no state yet."""
+    widest = {"b0.width": 8, "b1.width": 8}
+    kinds = ("dense", "depth")
+    turns = [build(tiny.space, Arch({**widest, "b0.kind": a, "b1.kind": b})) for a in kinds for b in kinds]
+    before = {name: p.detach().clone() for name, p in supernet.named_parameters()}
+    fit(supernet, tiny.task, tiny.blobs(), settings, Paths(lambda seed, step: [turns[step]]), 4, tmp_path, 0)
+    assert all(not torch.equal(p, before[name]) for name, p in supernet.named_parameters() if p.dim() > 1)
+
+
+@each
 def test_a_slice_learns_what_the_network_alone_learns(
     tiny: SimpleNamespace, supernet: Network, narrow: NetSpec, settings: TrainSettings, tmp_path: Path
 ) -> None:

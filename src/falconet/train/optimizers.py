@@ -11,15 +11,19 @@ from falconet.train.settings import TrainSettings
 
 
 def make(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
-    """SGD or AdamW over weights; only kernels decay."""
+    """SGD or AdamW over weights; only kernels decay.
+
+    SGD is not fused: torch's fused one fails when a weight gets its first gradient later than others, as it does in a
+    supernet whose paths choose among branches.
+    """
     kernels = [p for p in parameters if p.dim() > 1]
     others = [p for p in parameters if p.dim() <= 1]
-    rate, fused = settings.learning_rate, all(p.device.type in ("cpu", "cuda") for p in parameters)
     groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     used = [group for group in groups if group["params"]]
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(used, lr=rate, momentum=settings.momentum, fused=fused)
-    return torch.optim.AdamW(used, lr=rate, fused=fused)
+        return torch.optim.SGD(used, lr=settings.learning_rate, momentum=settings.momentum)
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return torch.optim.AdamW(used, lr=settings.learning_rate, fused=fused)
 
 
 def tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Parameter]) -> dict[str, Tensor]:
