@@ -65,11 +65,12 @@ def _without(recipe: Mapping[str, Any]) -> dict[str, Any]:
 def _figures(run: Path, results: Results) -> dict[str, Any]:
     clock = json.loads((run / "clock.json").read_text())
     stages = [json.loads(path.read_text())["core_minutes"] for path in sorted((run / "stages").glob("*.json"))]
+    between = clock["core_minutes"] - sum(stages)
     rows: list[ModelResult | BaselineResult] = [*results.models, *results.baselines]
     return {
         "run": run.name,
-        "core_minutes": clock["core_minutes"],
-        "core_minutes_between_stages": clock["core_minutes"] - sum(stages),
+        "core_minutes_of_stages": sum(stages),
+        "core_minutes_between_stages": between if between >= 0 else None,  # None: stages ran in several processes
         "networks": [_network(row) for row in rows if row.test],
         "searches": [row.model_dump(mode="json", exclude_none=True) for row in results.searches],
         "rank_correlation": _plain(results.rank_correlation),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from falconet.errors import UserError
 from falconet.evaluate.score import Budget, InfeasibleBudget
+from falconet.graph import costs
 from falconet.search import (
     STRATEGIES,
     Evolution,
@@ -22,7 +23,7 @@ from falconet.search import (
     sample_by_cost,
 )
 from falconet.search.strategy import SearchSettings
-from falconet.spaces import Arch, build, every, largest, sample, smallest
+from falconet.spaces import Arch, Shuffle, build, every, largest, sample, smallest
 
 
 def rounds(toys, strategy, space, num_rounds, size, seed=0, spoil=lambda trial: trial):
@@ -124,6 +125,13 @@ def test_a_loose_budget_leaves_uniform_picks(toys):
     assert [feasible_sample(toys.ladder, feasible, Random(s)) for s in range(20)] == [
         sample(toys.ladder, Random(s)) for s in range(20)
     ]
+
+
+def test_a_budget_that_few_choices_of_blocks_meet_is_met():
+    """Options without an order cannot be leaned to; none of thousands of uniform picks fits here."""
+    space = Shuffle(layout="cifar", width=1.0)
+    feasible = Feasible(space, Budget(macs=6.8e6, at_input="32x32"), lambda spec: {"macs": costs(spec, (32, 32)).macs})
+    assert feasible(feasible_sample(space, feasible, Random(0)))
 
 
 def test_limits_that_exclude_each_other_are_named(toys):

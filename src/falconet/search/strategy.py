@@ -139,15 +139,16 @@ def feasible_sample(space: Space, feasible: Feasible, rng: Random, *, uniform: i
 
     The first `uniform` draws are uniform picks, so while more than a few per cent of the space fit, the result is a
     uniform pick that fits. A tighter budget is met by draws that lean to small options (`sample` with a random
-    `reach`): no longer uniform, but a million times likelier to fit. Into a window (a budget with a lower end) each
-    draw walks by single changes. InfeasibleBudget, with the smallest costs seen, after `limit` draws.
+    `reach`): no longer uniform, but a million times likelier to fit. Those that do not fit walk there by single
+    changes, and into a window (a budget with a lower end) every draw does. InfeasibleBudget, with the smallest costs
+    seen, after `limit` draws.
     """
     least = dict(feasible.costs(smallest(space)))
     number = 0
     while number < limit:
         number += 1
         arch = sample(space, rng, reach=1.0 if number <= uniform else rng.random())
-        if feasible.budget.at_least and not feasible(arch):
+        if (feasible.budget.at_least or number > uniform) and not feasible(arch):
             arch, steps = walked(arch, feasible, lambda near: mutate(space, near, rng, rate=0), WALK)
             number += steps
         if feasible(arch):
