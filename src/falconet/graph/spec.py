@@ -21,7 +21,7 @@ import keyword
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Any, TypeVar, TypeVarTuple, cast
+from typing import Any, TypeVar, TypeVarTuple
 
 from falconet.graph.ops import Concat, Op
 from falconet.graph.shape import Parts, Shape, Size, plain, total
@@ -57,13 +57,15 @@ def remembered(function: Callable[[NetSpec, *Args], R]) -> Callable[[NetSpec, *A
 
     @wraps(function)
     def answer(spec: NetSpec, *args: *Args) -> R:
-        known: dict[object, Any] = spec.__dict__.setdefault(key, {})
+        known: dict[object, object] | None = spec.__dict__.get(key)
+        if known is None:
+            known = spec.__dict__[key] = {}
         found = known.get(args, known)  # itself: nothing known
         if found is known:
             if len(known) >= REMEMBERED:
                 known.clear()
             found = known[args] = function(spec, *args)
-        return cast(R, found)
+        return found  # type: ignore[return-value]  # a cast would take time
 
     return answer
 

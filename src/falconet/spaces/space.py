@@ -110,12 +110,17 @@ def build(space: Space, arch: Mapping[str, Option]) -> NetSpec:
     UserError when an answer is missing, is not among the options, or was never asked for.
     """
 
+    answers = dict(arch)
+
     def choose(name: str, options: tuple[Option, ...]) -> Option:
-        if name not in arch:
-            raise UserError(f"the architecture does not answer {name!r}; this space offers {_shown(options)}")
-        if arch[name] not in options:
-            raise UserError(f"the architecture answers {arch[name]!r} to {name!r}; this space offers {_shown(options)}")
-        return options[options.index(arch[name])]  # the space's own object, so that 8.0 read from a file is 8 again
+        try:
+            return options[options.index(answers[name])]  # the space's own object: 8.0 read from a file is 8 again
+        except KeyError:
+            raise UserError(f"the architecture does not answer {name!r}; this space offers {_shown(options)}") from None
+        except ValueError:
+            raise UserError(
+                f"the architecture answers {answers[name]!r} to {name!r}; this space offers {_shown(options)}"
+            ) from None
 
     recorder, spec = _replay(space, choose)
     surplus = [name for name in arch if name not in recorder.answers]
@@ -261,16 +266,17 @@ class _Recorder:
 
     def __call__(self, name: str, options: Sequence[T]) -> T:
         asked: tuple[Option, ...] = tuple(options)
-        if name in self.options:
-            if asked != self.options[name]:
-                raise UserError(
-                    f"the space asks {name!r} twice with different options, {_shown(self.options[name])} "
-                    f"and {_shown(asked)}; give the two decisions different names (put the condition into the name)"
-                )
-        else:
+        before = self.options.get(name)
+        if before is None:
             _check_options(name, asked)
             self.options[name] = asked
-            self.answers[name] = self.choose(name, asked)
+            self.answers[name] = answer = self.choose(name, asked)
+            return answer  # type: ignore[return-value]  # it is among the options; a cast would take time
+        if asked != before:
+            raise UserError(
+                f"the space asks {name!r} twice with different options, {_shown(before)} "
+                f"and {_shown(asked)}; give the two decisions different names (put the condition into the name)"
+            )
         return cast(T, self.answers[name])
 
     @property
