@@ -98,7 +98,8 @@ def _differences(results: Sequence[Results]) -> list[dict[str, Any]]:
     metric, rows = results[0].quality, list[dict[str, Any]]()
     for model in results[0].models:
         ours = [next(one for one in result.models if one.name == model.name) for result in results]
-        for rival in dict.fromkeys(one.name for result in results for one in result.baselines):
+        names = [one.name for result in results for one in result.baselines if not _of_another(one, model.name)]
+        for rival in dict.fromkeys(names):
             others = [one for result in results for one in _same(result, rival, model.name)]
             if not others:
                 continue  # quoted, not trained here
@@ -107,6 +108,11 @@ def _differences(results: Sequence[Results]) -> list[dict[str, Any]]:
             for title in sorted(ours[0].test.keys() & others[0].test.keys()):
                 rows.append(_difference(ours, others, title, metric) | {"model": model.name, "rival": rival})
     return rows
+
+
+def _of_another(row: BaselineResult, model: str) -> bool:
+    """Whether it is what a random search found within the limits of another network."""
+    return row.kind == "random_search" and row.name != f"{model}-random"
 
 
 def _same(result: Results, rival: str, model: str) -> list[ModelResult | BaselineResult]:

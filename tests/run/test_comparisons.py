@@ -1,6 +1,7 @@
 """Rivals trained beside the search, and networks trained alone to see how far the supernet's ranking can be trusted."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,22 @@ def test_trust_is_measured_on_networks_trained_alone(compared: Path) -> None:
     assert len(found.points) == len({point.network for point in found.points}) == 4
     assert {row.predictor for row in found.rows} == {"inherited quality", "MACs alone"}
     assert all(-1 <= row.value <= 1 for row in found.rows)
+
+
+def test_side_by_side_they_come_out_the_same(compared: Path, tmp_path: Path) -> None:
+    """Rivals and networks for trust in processes of their own; kept networks have a test in test_pipeline."""
+    folder = tmp_path / "two"
+    shutil.copytree(compared, folder)
+    for name in ("rival.plain_sr-1-4", "rival.ecbsr-1-4-relu", "trust.2", "trust.3"):
+        (folder / "stages" / f"{name}.json").unlink()
+        shutil.rmtree(folder / "checkpoints" / name)
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("workers: 1", "workers: 2"))
+    pipeline.resume(folder)
+    for name in ("rival.plain_sr-1-4", "rival.ecbsr-1-4-relu"):
+        kept = f"checkpoints/{name}/kept.safetensors"
+        assert (folder / kept).read_bytes() == (compared / kept).read_bytes()
+    assert read_results(folder).rank_correlation == read_results(compared).rank_correlation
 
 
 def test_seeds_are_compared_picture_by_picture(

@@ -27,7 +27,7 @@ from falconet.run.progress import Progress, Silent
 from falconet.run.recipe import Recipe, to_yaml
 from falconet.run.record import Record, core_seconds, create, opened, refuse_existing, require_run, to_json
 from falconet.run.rivals import stage_of as rival_stage
-from falconet.run.rivals import train_rival
+from falconet.run.rivals import train_rival, train_rivals
 from falconet.run.searches import OneSearch, add, another, kept_recipe, read_recipe, searches
 from falconet.run.searching import Judge, search_twice, stage_of_search
 from falconet.run.shipping import ship, test_baseline, test_rival, time_models
@@ -137,10 +137,11 @@ def _work(record: Record, recipe: Recipe, progress: Progress) -> Path:
             test_rival(record, recipe, chosen.name, trained(record, one, chosen, supernet, dataset), dataset, progress)
         found[one.id] = (one, kept)
         time_models(record, one, [chosen.name for _, chosens in found.values() for chosen in chosens], progress)
+    train_rivals(record, recipe, dataset, planned.steps, progress)
     for rival in recipe.rivals.nets:
         network = train_rival(record, recipe, rival, dataset, planned.steps[rival_stage(rival)], progress)
         test_rival(record, recipe, rival_stage(rival), network, dataset, progress)
-    measure_trust(record, recipe, supernet, dataset, recipe.trust.steps, progress)
+    measure_trust(record, recipe, supernet, dataset, progress)
     write_results(record.folder, collect(record, found))
     return write_report(record.folder)
 

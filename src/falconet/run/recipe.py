@@ -32,7 +32,7 @@ from falconet.tasks import TASKS, DataSettings, Task
 
 
 class Recipe(BaseModel):
-    """Every setting of a run. `workers` is how many final trainings go on side by side, each with one thread."""
+    """Every setting of a run. `workers`: trainings of networks alone that go on side by side, one thread each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 

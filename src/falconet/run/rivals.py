@@ -7,6 +7,8 @@ checkpoints/rival.NAME/      where its training stands, and what it came to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from falconet.graph import NetSpec, costs
@@ -15,6 +17,7 @@ from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.settings import RivalSettings
+from falconet.run.side_by_side import Job, do_all
 from falconet.run.supernet import keep, load_kept
 from falconet.run.wanted import sizes
 
@@ -26,6 +29,20 @@ if TYPE_CHECKING:
 def rival_spec(recipe: Recipe, rival: RivalSettings) -> NetSpec:
     """The network of a rival, at the scale, or for the classes, of the recipe's task."""
     return zoo_network(rival.net, recipe.task, rival.options)
+
+
+def train_rivals(
+    record: Record, recipe: Recipe, dataset: Dataset, steps: Mapping[str, int], progress: Progress
+) -> None:
+    """Train every rival that is not trained yet, as many at once as the recipe has workers."""
+
+    def job(rival: RivalSettings) -> Job:
+        count = steps[stage_of(rival)]
+        here = partial(train_rival, record, recipe, rival, dataset, count, progress)
+        return Job(("rival", rival.title), stage_of(rival), count, here)
+
+    missing = [rival for rival in recipe.rivals.nets if not record.done(stage_of(rival))]
+    do_all(record, recipe, [job(rival) for rival in missing], progress)
 
 
 def train_rival(

@@ -4,25 +4,21 @@
     checkpoints/NAME/kept.safetensors      what it came to
     stages/final.NAME.json                 its figures before and after, and which of the two weights are better
 
-With several workers the networks train side by side in processes of their own (`worker`), one thread each; the weights
-are the same whichever way they were trained.
+With several workers the networks train side by side (`side_by_side`).
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from falconet.run.choosing import Chosen
 from falconet.run.progress import Progress
 from falconet.run.proxy import judged_with
-from falconet.run.recipe import can_be_written
 from falconet.run.record import Record
 from falconet.run.searches import OneSearch
+from falconet.run.side_by_side import Job, do_all
 from falconet.run.supernet import Supernet, keep, load_kept
 from falconet.run.teacher import lesson, take_over
 from falconet.spaces import build
@@ -48,18 +44,13 @@ def train_all(
     progress: Progress,
 ) -> None:
     """Train every kept network that is not trained yet, as many at once as the recipe has workers."""
-    missing = [chosen for chosen in kept if not record.done(stage_of(chosen))]
-    side_by_side = one.recipe.workers > 1 and len(missing) > 1
-    if side_by_side and not can_be_written(one.recipe):
-        record.log("final trainings go one after another: other processes cannot have the objects of this program")
-        side_by_side = False
-    if side_by_side:
-        with ThreadPoolExecutor(one.recipe.workers) as pool:
-            for done in [pool.submit(_in_process, record, one, chosen, steps, progress) for chosen in missing]:
-                done.result()
-        return
-    for chosen in missing:
-        train_one(record, one, chosen, supernet, dataset, steps[chosen.steps_of], progress)
+
+    def job(chosen: Chosen) -> Job:
+        count = steps[chosen.steps_of]
+        here = partial(train_one, record, one, chosen, supernet, dataset, count, progress)
+        return Job(("final", one.id, chosen.name), chosen.name, count, here)
+
+    do_all(record, one.recipe, [job(chosen) for chosen in kept if not record.done(stage_of(chosen))], progress)
 
 
 def train_one(
@@ -131,23 +122,3 @@ def trained(record: Record, one: OneSearch, chosen: Chosen, supernet: Supernet, 
     if record.facts(stage_of(chosen))["weights"] == "inherited":
         return judged_with(record, one.recipe, supernet, dataset, spec)
     return load_kept(Network(spec), record.path("checkpoints", chosen.name))
-
-
-def _in_process(record: Record, one: OneSearch, chosen: Chosen, steps: Mapping[str, int], progress: Progress) -> None:
-    """Train a network in a process of its own, which holds the run's lock as well, and show its progress.
-
-    Raises RuntimeError with the end of what it wrote when it fails.
-    """
-    command = [sys.executable, "-m", "falconet.run.worker", str(record.folder), one.id, chosen.name]
-    locks = (record.lock,) if record.lock is not None else ()
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=locks) as process,
-        progress.task(chosen.name, steps[chosen.steps_of]) as update,
-    ):
-        assert process.stdout is not None and process.stderr is not None
-        for line in process.stdout:
-            done, figures = json.loads(line)
-            update(done, **figures)
-        errors = process.stderr.read()
-    if process.returncode != 0:
-        raise RuntimeError(f"the training of {chosen.name} ended with code {process.returncode}:\n{errors[-4000:]}")

@@ -11,6 +11,7 @@ qualities then says how well inherited quality ranks, beside how well a bare cou
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from random import Random
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from falconet.run.choosing import Chosen
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
+from falconet.run.side_by_side import Job, do_all
 from falconet.run.supernet import Supernet
 from falconet.run.training import fresh, stage_of
 from falconet.run.wanted import counter, main_cost
@@ -38,46 +40,56 @@ BAND = 0.1
 LEAST_PAIRS = 6  # of nearly equal cost; fewer say nothing
 
 
-def measure_trust(
-    record: Record, recipe: Recipe, supernet: Supernet, dataset: Dataset, steps: int, progress: Progress
+def measure_trust(record: Record, recipe: Recipe, supernet: Supernet, dataset: Dataset, progress: Progress) -> None:
+    """Train those of the recipe's `trust.networks` networks that are not done, as many at once as it has workers."""
+    missing = [index for index in range(recipe.trust.networks) if not record.done(_stage(index))]
+    archs = draws(recipe) if missing else []
+
+    def job(index: int) -> Job:
+        here = partial(train_for_trust, record, recipe, archs[index], index, supernet, dataset, progress)
+        return Job(("trust", str(index)), _stage(index), recipe.trust.steps, here)
+
+    do_all(record, recipe, [job(index) for index in missing if index < len(archs)], progress)
+
+
+def train_for_trust(
+    record: Record,
+    recipe: Recipe,
+    arch: Arch,
+    index: int,
+    supernet: Supernet,
+    dataset: Dataset,
+    progress: Progress,
 ) -> None:
-    """Train the recipe's `trust.networks` networks alone; those that are done are skipped."""
+    """Train one of the networks that `draws` gives, and judge what it inherits; its stage is done afterwards."""
     from falconet.evaluate.quality import quality
     from falconet.train.fit import fit
     from falconet.train.paths import alone
 
-    count = recipe.trust.networks
-    if all(record.done(_stage(index)) for index in range(count)):
-        return
-    feasible = Feasible(recipe.space, recipe.budget, counter(recipe))
-    archs = _draws(recipe, feasible)
-    for index, arch in enumerate(archs):
-        if record.done(_stage(index)):
-            continue
-        spec, title = build(recipe.space, arch), _stage(index)
-        with record.stage(title) as clock, progress.task(f"{title} of {count}", steps) as update:
-            network = fresh(spec, recipe.seed + index)
+    spec, title, steps = build(recipe.space, arch), _stage(index), recipe.trust.steps
+    with record.stage(title) as clock, progress.task(f"{title} of {recipe.trust.networks}", steps) as update:
+        network = fresh(spec, recipe.seed + index)
 
-            def on_step(step: int, loss: float) -> None:
-                clock.tick()
-                update(step, loss=loss)
+        def on_step(step: int, loss: float) -> None:
+            clock.tick()
+            update(step, loss=loss)
 
-            folder = record.path("checkpoints", title)
-            fit(network, recipe.task, dataset, recipe.trust, alone(spec), steps, folder, recipe.seed, on_step)
-            name = recipe.task.quality
-            clock.finish(
-                {
-                    **_inherited(supernet, recipe, dataset, spec),
-                    "trained": quality(network, recipe.task, dataset)[name],
-                    "macs": feasible.costs(arch)["macs"],
-                    "network": spec.digest,
-                    "steps": steps,
-                }
-            )
+        folder = record.path("checkpoints", title)
+        fit(network, recipe.task, dataset, recipe.trust, alone(spec), steps, folder, recipe.seed, on_step)
+        clock.finish(
+            {
+                **_inherited(supernet, recipe, dataset, spec),
+                "trained": quality(network, recipe.task, dataset)[recipe.task.quality],
+                "macs": counter(recipe)(spec)["macs"],
+                "network": spec.digest,
+                "steps": steps,
+            }
+        )
 
 
-def _draws(recipe: Recipe, feasible: Feasible) -> list[Arch]:
+def draws(recipe: Recipe) -> list[Arch]:
     """The networks to train: some near the budget, then others spread over the costs; none twice."""
+    feasible = Feasible(recipe.space, recipe.budget, counter(recipe))
     rng, seen, cost = Random(f"trust {recipe.seed}"), set[str](), main_cost(recipe)
     dearest = feasible.costs(largest(recipe.space))[cost]
     limit = min(recipe.budget.limits().get(cost, dearest), dearest)

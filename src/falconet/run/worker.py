@@ -1,4 +1,8 @@
-"""A final training in a process of its own: `python -m falconet.run.worker RUN_FOLDER SEARCH NAME`.
+"""A training in a process of its own: `python -m falconet.run.worker RUN_FOLDER WHAT ...`.
+
+    final SEARCH NAME       a network that a search kept
+    rival TITLE             a rival of the recipe
+    trust NUMBER            a network that tells how well the supernet ranks
 
 Reads everything from the run folder and writes only the checkpoints and the stage of that one network. It ends when
 the process that started it does. Progress goes to stdout, one JSON list a line: [steps done, {figures}].
@@ -19,9 +23,11 @@ from falconet.run.pictures import read_pictures
 from falconet.run.plan import Plan
 from falconet.run.progress import Update
 from falconet.run.record import Record
+from falconet.run.rivals import stage_of, train_rival
 from falconet.run.searches import read_recipe, searches
 from falconet.run.supernet import train_supernet
 from falconet.run.training import train_one
+from falconet.run.trust import draws, train_for_trust
 
 SECONDS_BETWEEN_LINES = 1.0
 
@@ -51,22 +57,32 @@ class ToParent:
         """Nothing: the parent speaks."""
 
 
-def main(folder: Path, search_id: str, name: str) -> None:
-    """Train one kept network of one search."""
+def main(folder: Path, what: str, *which: str) -> None:
+    """Train one network."""
     import torch
 
     torch.set_num_threads(1)
     record, recipe, progress = Record(folder, keeps_log=False), read_recipe(folder), ToParent()
+    planned = Plan.read(folder / "plan.json")
+    dataset = read_pictures(record, recipe)
+    if what == "rival":
+        rival = next(rival for rival in recipe.rivals.nets if rival.title == which[0])
+        train_rival(record, recipe, rival, dataset, planned.steps[stage_of(rival)], progress)
+        return
+    supernet = train_supernet(record, recipe, dataset, planned.steps["supernet"], progress)
+    if what == "trust":
+        index = int(which[0])
+        arch = draws(recipe)[index]
+        train_for_trust(record, recipe, arch, index, supernet, dataset, progress)
+        return
     all_searches = searches(folder, recipe)
-    one = next(search for search in all_searches if search.id == search_id)
+    one = next(search for search in all_searches if search.id == which[0])
     kept = choose(record, one, all_searches)
     trained_here = [*kept, *choose_random(record, one, all_searches), *again(one.recipe, kept)]
-    chosen = next(chosen for chosen in trained_here if chosen.name == name)
-    plan = Plan.read(one.folder / "plan.json")
-    dataset = read_pictures(record, recipe)
-    supernet = train_supernet(record, recipe, dataset, plan.steps["supernet"], progress)
-    train_one(record, one, chosen, supernet, dataset, plan.steps[chosen.steps_of], progress)
+    chosen = next(chosen for chosen in trained_here if chosen.name == which[1])
+    steps = Plan.read(one.folder / "plan.json").steps
+    train_one(record, one, chosen, supernet, dataset, steps[chosen.steps_of], progress)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(Path(sys.argv[1]), *sys.argv[2:])
