@@ -22,16 +22,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from falconet.errors import UserError
 from falconet.tasks import show
 from falconet.tasks.batches import cut, places, unit
 from falconet.tasks.camera import seeded
 from falconet.tasks.enhance import MARGIN, TILE, cleaned_tile, run_network, strips
-from falconet.tasks.images import Picture, joined
+from falconet.tasks.images import Picture
 from falconet.tasks.judging import figure, tested, to_255, too_small, validated
-from falconet.tasks.losses import OWN, Criterion, check_criterion, measured
 from falconet.tasks.metrics import SSIM_WINDOW, Metric, luma, psnr, ssim
 from falconet.tasks.noise import CLASSIC, Levels, classic, estimated_sigma, noisy
 from falconet.tasks.pairs import (
@@ -46,6 +45,7 @@ from falconet.tasks.pairs import (
     same_mode,
     to_channels,
 )
+from falconet.tasks.pixel_task import PixelTask
 from falconet.tasks.task import Comparison, Dataset, DataSettings, Pictures, Run, TestResult
 
 if TYPE_CHECKING:
@@ -60,18 +60,16 @@ METRICS: Mapping[str, Metric] = {"psnr": psnr, "ssim": ssim}
 LUMA_METRICS: Mapping[str, Metric] = {"psnr_y": psnr, "ssim_y": ssim}  # of RGB networks
 
 
-class Denoising(BaseModel):
+class Denoising(PixelTask):
     """Taking noise out of pictures, which keep their size.
 
     `noise`: "gaussian" noise is made here, as strong as `sigma` says, of a 0..255 scale: 25, or (0, 50) for any level
     between; or it comes with "pairs" of a noisy and a clean picture (other damage than noise is learned as well), found
     by the folder data.noisy or by the `ends` of their names. `noise_map`: the network has a second input, `sigma`, that
     tells the noise level of each pixel. `colour`: "grey" networks see one channel (of colour photos each of the three
-    by itself), "rgb" networks three. `patch`, `criterion`, `shrinks`, `metrics`, `quality` as in super-resolution;
-    metrics of your own are given hw or hwc pixels of a 0..255 scale.
+    by itself), "rgb" networks three. The other settings are those of `PixelTask`; metrics of your
+    own are given hw or hwc pixels of a 0..255 scale.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Literal["denoising"] = "denoising"
     noise: Literal["gaussian", "pairs"] = "gaussian"
@@ -81,10 +79,6 @@ class Denoising(BaseModel):
     colour: Literal["grey", "rgb"] = "grey"
     scale: Literal[1] = 1
     patch: int = Field(64, ge=8)
-    criterion: str | Criterion = "l1"
-    shrinks: tuple[float, ...] = (1.0,)
-    metrics: dict[str, Metric | None] = {}
-    quality: str = "psnr"
 
     @field_validator("sigma")
     @classmethod
@@ -96,30 +90,8 @@ class Denoising(BaseModel):
             raise ValueError(f"must be above 0 and up to 255: pictures are counted 0..255; got {value:g}")
         return value
 
-    @field_validator("criterion")
-    @classmethod
-    def _criterion_is_known(cls, value: str | Criterion) -> str | Criterion:
-        return check_criterion(value)
-
-    @field_serializer("criterion")
-    def _criterion_name(self, value: str | Criterion) -> str:
-        return value if isinstance(value, str) else OWN
-
-    @field_serializer("metrics")
-    def _metric_names(self, value: dict[str, Metric | None]) -> dict[str, None]:
-        return dict.fromkeys(value)
-
-    @field_validator("shrinks")
-    @classmethod
-    def _shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or not all(0 < factor <= 1 for factor in value):
-            raise ValueError(f"must be one or several numbers above 0 and up to 1; got {value}")
-        return value
-
     @model_validator(mode="after")
     def _settings_agree(self) -> Denoising:
-        if self.quality not in self._figures:
-            raise ValueError(f"quality must be one of {', '.join(self._figures)}; got {self.quality!r}")
         if self.ends[0] == self.ends[1]:
             raise ValueError(f"ends must be two different ends of names, as in [_noisy, _clean]; got {self.ends[0]!r}")
         if self.noise == "pairs" and self.noise_map:
@@ -222,10 +194,6 @@ class Denoising(BaseModel):
             inputs = self._with_map(inputs[0] + levels.reshape(-1, 1, 1, 1) / np.float32(255) * noise, levels)
         return tuple(torch.from_numpy(x) for x in inputs), torch.from_numpy(unit(clean))
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """The criterion, a mean over all values of bchw."""
-        return measured(self.criterion, output, target)
-
     # pydantic 1 had a class method of this name, which pydantic 2 keeps as deprecated; ours takes its place.
     def validate(self, run: Run, dataset: Dataset) -> dict[str, float]:  # type: ignore[override]
         """{"psnr": mean over the validation crops}, and `quality`."""
@@ -254,17 +222,6 @@ class Denoising(BaseModel):
         """`noisy`: the picture as it came; `nlm`: non-local means, told the noise level, or estimating it."""
         known = None if self.noise == "pairs" or isinstance(self.sigma, tuple) else self.sigma
         return classic(name, known)
-
-    def enhance(
-        self,
-        run: Run,
-        picture: Picture,
-        margin: int = MARGIN,
-        tile: int = TILE,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Picture:
-        """The picture without its noise, in the mode it came in; `enhance.py` says how."""
-        return joined(self.strips(run, picture, margin, tile, progress), picture.height)
 
     def strips(
         self,

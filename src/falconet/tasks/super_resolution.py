@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
+from pydantic import Field
 
 from falconet.errors import UserError
 from falconet.tasks import show
@@ -36,9 +36,9 @@ from falconet.tasks.batches import cut, places, turned, unit
 from falconet.tasks.camera import Camera, seeded, small_patch, taken_small
 from falconet.tasks.degrade import crop_to_multiple, enlarge, shrink
 from falconet.tasks.enhance import MARGIN, TILE, enlarged_tile, run_network, strips
-from falconet.tasks.images import Picture, joined
+from falconet.tasks.images import Picture
 from falconet.tasks.judging import figure, tested, to_255, too_small, validated
-from falconet.tasks.losses import LOSSES, OWN, Criterion, check_criterion, measured
+from falconet.tasks.losses import LOSSES
 from falconet.tasks.metrics import SSIM_WINDOW, Metric, luma, psnr, shave, ssim
 from falconet.tasks.pairs import (
     PairSettings,
@@ -50,6 +50,7 @@ from falconet.tasks.pairs import (
     same_mode,
     to_channels,
 )
+from falconet.tasks.pixel_task import PixelTask
 from falconet.tasks.task import Comparison, Dataset, DataSettings, Pictures, Run, TestResult
 
 if TYPE_CHECKING:
@@ -66,15 +67,12 @@ METRICS: Mapping[str, Metric] = {"psnr_y": psnr, "ssim_y": ssim}
 RGB_METRICS: Mapping[str, Metric] = {"psnr_rgb": psnr, "ssim_rgb": ssim}
 
 
-class SuperResolution(BaseModel):
+class SuperResolution(PixelTask):
     """Enlarging pictures.
 
     `colour`: "luma" networks enlarge the brightness, and the colours, which the eye sees less sharply, are left to
     bicubic; "rgb" networks do it all. `degradation`: how small pictures are made: "bicubic", or "camera" for photos
-    that are blurred, noisy and compressed, as strongly as `camera` says. `patch`: side of a training patch, in pixels
-    of the small picture. `criterion`: what training makes small, such as "l1" or "l1+0.1*fft" (`losses.py`). `shrinks`:
-    sizes of the training pictures to learn from, such as (1.0, 0.8, 0.6) for two smaller copies of each. `quality`: the
-    figure that a search maximizes.
+    that are blurred, noisy and compressed, as strongly as `camera` says. The other settings are those of `PixelTask`.
 
     In Python, a loss and figures of your own are functions, see `LOSSES` and `METRICS` for what they take:
 
@@ -83,45 +81,12 @@ class SuperResolution(BaseModel):
     A model folder keeps their names only; a task read from it can enhance, but asks for them to train or to judge.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: Literal["super_resolution"] = "super_resolution"
     scale: int = Field(2, ge=2, le=4)
     colour: Literal["luma", "rgb"] = "luma"
     degradation: Literal["bicubic", "camera"] = "bicubic"
     camera: Camera = Camera()
-    patch: int = Field(32, ge=8)
-    criterion: str | Criterion = "l1"
-    shrinks: tuple[float, ...] = (1.0,)
-    metrics: dict[str, Metric | None] = {}
     quality: str = "psnr_y"
-
-    @field_validator("criterion")
-    @classmethod
-    def _criterion_is_known(cls, value: str | Criterion) -> str | Criterion:
-        return check_criterion(value)
-
-    @field_serializer("criterion")
-    def _criterion_name(self, value: str | Criterion) -> str:
-        return value if isinstance(value, str) else OWN
-
-    @field_serializer("metrics")
-    def _metric_names(self, value: dict[str, Metric | None]) -> dict[str, None]:
-        return dict.fromkeys(value)
-
-    @model_validator(mode="after")
-    def _quality_is_known(self) -> SuperResolution:
-        known = self._figures
-        if self.quality not in known:
-            raise ValueError(f"quality must be one of {', '.join(known)}; got {self.quality!r}")
-        return self
-
-    @field_validator("shrinks")
-    @classmethod
-    def _shares(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or not all(0 < factor <= 1 for factor in value):
-            raise ValueError(f"must be one or several numbers above 0 and up to 1; got {value}")
-        return value
 
     @property
     def protocol(self) -> str:
@@ -225,10 +190,6 @@ class SuperResolution(BaseModel):
             high[number] = cut(example.target, row * scale, column * scale, patch * scale, turn)
         return (torch.from_numpy(unit(low)),), torch.from_numpy(unit(high))
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """The criterion, a mean over all values of bcHW."""
-        return measured(self.criterion, output, target)
-
     # pydantic 1 had a class method of this name, which pydantic 2 keeps as deprecated; ours takes its place.
     def validate(self, run: Run, dataset: Dataset) -> dict[str, float]:  # type: ignore[override]
         """{"psnr_y": mean over the validation crops}, and `quality`."""
@@ -254,17 +215,6 @@ class SuperResolution(BaseModel):
         if name != "bicubic":
             raise UserError(f"the one baseline of super-resolution is bicubic; got {name!r}")
         return partial(_bicubic, self.scale)
-
-    def enhance(
-        self,
-        run: Run,
-        picture: Picture,
-        margin: int = MARGIN,
-        tile: int = TILE,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Picture:
-        """The picture `scale` times larger, in the mode it came in; `enhance.py` says how."""
-        return joined(self.strips(run, picture, margin, tile, progress), picture.height * self.scale)
 
     def strips(
         self,
