@@ -1,6 +1,7 @@
 """`falconet train` and `falconet data check` as a user calls them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,39 @@ def labelled(tmp_path: Path) -> Path:
             values[..., label] += 60
             Image.fromarray(values).save(tmp_path / "pictures" / name / f"{index}.png")
     return tmp_path / "pictures"
+
+
+@pytest.mark.timeout(400)
+def test_a_model_goes_on_from_its_weights(falconet: Command, small_photos: Path, tmp_path: Path) -> None:
+    """Its own weights are what is inherited, they stay when the training did harm, the run has its own copy."""
+    mine = tmp_path / "mine"
+    shutil.copytree(load_model("sr-x2-small").folder, mine)
+    quick = ("--set", "final.batch=2", "--set", "final.precision=float32", "--set", "data.validation=2")
+    code, out, err = falconet("train", mine, "--data", small_photos, "--steps", 2, *quick, "--set", "final.warmup=0")
+    assert code == 0, err
+    folder = Path(out.strip()).parent
+    assert folder == Path("runs/mine")
+    (found,) = read_results(folder).models
+    assert found.inherited["psnr_y"] > 25 and abs(found.final["psnr_y"] - found.inherited["psnr_y"]) < 1
+    shutil.rmtree(mine)
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("learning_rate: 0.001", "learning_rate: 0.9"))
+    (folder / "stages" / f"final.{found.name}.json").unlink()
+    (folder / "stages" / f"export.{found.name}.json").unlink()
+    shutil.rmtree(folder / "checkpoints" / found.name)
+    code, _, err = falconet("resume", folder)
+    assert code == 0, err
+    (again,) = read_results(folder).models
+    assert again.weights == "inherited" and again.final["psnr_y"] < again.inherited["psnr_y"]
+    kept, before = load_model(folder / "models" / again.name).weights, load_model("sr-x2-small").weights
+    assert all(np.array_equal(kept[name], before[name]) for name in before)
+
+
+def test_what_is_neither_in_the_zoo_nor_a_model_is_refused(falconet: Command, small_photos: Path) -> None:
+    code, _, err = falconet("train", "sr-x2-smal", "--data", small_photos)
+    assert code == 2 and "did you mean sr-x2-small?" in err
+    code, _, err = falconet("train", "sr-x2", "--data", small_photos, "--task", "denoising")
+    assert code == 2 and "was made for super_resolution" in err
 
 
 @pytest.mark.timeout(400)

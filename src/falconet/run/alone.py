@@ -1,4 +1,7 @@
-"""A recipe that trains one hand-designed network and searches nothing: what `falconet train` runs.
+"""A recipe that trains one network and searches nothing: what `falconet train` runs.
+
+A network of the zoo begins with nothing learned; a model goes on from its weights, at a lower learning rate, and keeps
+them if validation pictures say that they were better.
 
 Everything else of a run is as ever: checkpoints, test sets, the model folder with its proofs, the report.
 """
@@ -9,7 +12,9 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
+from falconet.deploy import load_model, shipped_models
 from falconet.errors import UserError
 from falconet.run.recipe import Recipe, from_tree
 from falconet.tasks import TASKS
@@ -21,6 +26,8 @@ TRAINING: Mapping[str, Mapping[str, object]] = {
     "denoising": {},
 }
 """How a network of each task is trained unless told otherwise; what is not here is as `final` has it."""
+GENTLE = 1e-3
+"""Learning rate for weights that have learned already."""
 
 
 def lone_recipe(
@@ -33,28 +40,49 @@ def lone_recipe(
     test: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
-    """The recipe that trains the zoo network `net` on the pictures in `data`, for steps or minutes (10 minutes).
+    """The recipe that trains `net` on the pictures in `data`, for steps or minutes (10 minutes).
 
-    The task is what the network is made for. UserError when there is no such network, or the settings do not fit.
+    `net` is a network of the zoo, a model that ships, or a model folder. The task is what it is made for. UserError
+    when there is no such network, or the settings do not fit.
     """
-    if net not in ZOO:
-        near = difflib.get_close_matches(net, ZOO, 1)
-        what = f"; did you mean {near[0]}?" if near else "; `falconet list zoo` shows those there are"
-        raise UserError(f"there is no zoo network {net!r}{what}")
+    task_settings, space, final = _of_zoo(net, task) if net in ZOO else _of_model(net, task)
+    length: dict[str, object] = {"steps": steps} if steps is not None else {"minutes": minutes or 10.0}
+    parted = {"holdout": 0.1} if task_settings["name"] == "classification" and test is None else {}
+    tree: dict[str, object] = {
+        "task": task_settings,
+        "data": {"train": [str(path) for path in data], **parted, "test": {test.stem: str(test)} if test else {}},
+        "space": space,
+        "supernet": {"steps": 0},
+        "search": {"strategy": "random", "evaluations": 1},
+        "final": {**final, **length},
+    }
+    return from_tree(tree, f"falconet train {net}", overrides)
+
+
+Parts: TypeAlias = tuple[dict[str, object], dict[str, object], dict[str, object]]  # task, space, final
+
+
+def _of_zoo(net: str, task: str | None) -> Parts:
+    """What a recipe says of a network of the zoo."""
     name = task or task_of(net)
     if name not in TRAINING:
         raise UserError(f"--task is {name!r}, which does not exist; there are: {', '.join(TRAINING)}")
-    length: dict[str, object] = {"steps": steps} if steps is not None else {"minutes": minutes or 10.0}
-    parted = {"holdout": 0.1} if name == "classification" and test is None else {}
-    tree: dict[str, object] = {
-        "task": {"name": name, **_colour(net, name)},
-        "data": {"train": [str(path) for path in data], **parted, "test": {test.stem: str(test)} if test else {}},
-        "space": {"zoo": net},
-        "supernet": {"steps": 0},
-        "search": {"strategy": "random", "evaluations": 1},
-        "final": {**TRAINING[name], **length, "start": "scratch"},
-    }
-    return from_tree(tree, f"falconet train {net}", overrides)
+    return {"name": name, **_colour(net, name)}, {"zoo": net}, {**TRAINING[name], "start": "scratch"}
+
+
+def _of_model(net: str, task: str | None) -> Parts:
+    """What a recipe says of a model. UserError when there is none of that name either."""
+    shipped = shipped_models()
+    if not Path(net).is_dir() and net not in shipped:
+        near = difflib.get_close_matches(net, [*ZOO, *shipped], 1)
+        what = f"did you mean {near[0]}?" if near else "`falconet list zoo` and `falconet list models` show them"
+        raise UserError(f"there is no zoo network, model or model folder {net!r}; {what}")
+    made_for = load_model(net).facts.task
+    if task not in (None, made_for["name"]):
+        raise UserError(f"--task is {task!r}, but {net} was made for {made_for['name']}; leave --task out")
+    kept = {key: value for key, value in made_for.items() if key != "metrics"}
+    name = str(made_for["name"])
+    return kept, {"model": net}, {**TRAINING[name], "learning_rate": GENTLE, "start": "inherited"}
 
 
 def task_of(net: str) -> str:

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SerializeAsAn
 from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.graph import NetSpec
+from falconet.run.model_space import ModelSpace
 from falconet.run.prepared import knowing, prepared, shared_settings, unwrapped
 from falconet.run.reading import Problems, read_yaml, split_override, suggestion, with_override
 from falconet.run.settings import FinalSettings, Rivals, SpaceFile, SupernetSettings, TrustSettings, ZooSpace
@@ -160,6 +161,8 @@ def _read_space(tree: object, task: Task | None, problems: Problems) -> object:
         tree = {"file": tree} if tree.endswith(".py") or ".py:" in tree else {"name": tree}
     if isinstance(tree, Mapping) and "file" in tree:
         return problems.read(SpaceFile, tree, "space")
+    if isinstance(tree, Mapping) and "model" in tree:
+        return problems.read(ModelSpace, tree, "space")
     if isinstance(tree, Mapping) and "zoo" in tree:
         shared = shared_settings(task) if task is not None else {}
         return problems.read(ZooSpace, {**{k: shared[k] for k in ("scale", "classes") if k in shared}, **tree}, "space")
@@ -226,6 +229,6 @@ def _named(chosen: object, table: Mapping[str, type]) -> dict[str, object]:
     for name, model in table.items():
         if type(chosen) is model and isinstance(chosen, BaseModel):
             return {"name": name, **chosen.model_dump(mode="json")}
-    if isinstance(chosen, SpaceFile | ZooSpace):
+    if isinstance(chosen, SpaceFile | ZooSpace | ModelSpace):
         return chosen.model_dump(mode="json", exclude_none=True)
     return {"object": f"{type(chosen).__module__}.{getattr(chosen, '__qualname__', type(chosen).__qualname__)}"}

@@ -17,6 +17,7 @@ from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.files import write_bytes, write_text
 from falconet.run.devices import found_devices, kept_devices
+from falconet.run.model_space import FOLDER, ModelSpace
 from falconet.run.plan import Plan
 from falconet.run.prepared import unwrapped
 from falconet.run.reading import Problems, read_yaml, with_override
@@ -51,8 +52,9 @@ def read_recipe(folder: Path) -> Recipe:
             raise UserError(
                 f"the {name} of {folder} is {section['object']}: run the Python program it comes from again"
             )
-        if isinstance(section, dict) and "file" in section:
-            tree = with_override(tree, [name, "file"], str(folder / str(section["file"])))
+        for key in ("file", "model"):
+            if isinstance(section, dict) and key in section:
+                tree = with_override(tree, [name, key], str(folder / str(section[key])))
     if isinstance(tree.get("budget"), dict):
         tree = {**tree, "budget": found_devices(tree["budget"], folder)}  # type: ignore[arg-type]
     return from_tree(tree, str(path))
@@ -95,10 +97,14 @@ def add(folder: Path, own: Recipe, plan: Plan) -> OneSearch:
 
 
 def kept_recipe(recipe: Recipe) -> tuple[dict[str, object], dict[str, bytes]]:
-    """The recipe's tree as a run folder holds it, and the files that it needs there: the user's space, devices."""
+    """The recipe's tree as a run folder holds it, and the files that it needs there: the user's space, devices, the
+    model that it begins from.
+    """
     tree = tree_of(recipe)
     tree["budget"], files = kept_devices(tree["budget"])  # type: ignore[arg-type]
     space = unwrapped(recipe.space)
+    if isinstance(space, ModelSpace):
+        return with_override(tree, ["space", "model"], FOLDER), {**files, **space.files()}
     if not isinstance(space, SpaceFile):
         return tree, files
     path, name = space.parts

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from falconet.files import write_bytes, write_json
 from falconet.graph import NetSpec, Store
+from falconet.run.model_space import ModelSpace
+from falconet.run.prepared import unwrapped
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
@@ -80,6 +82,8 @@ def _train(
     torch.manual_seed(recipe.seed)
     network = Network(store=store)
     msra(network, _some_networks(recipe))
+    if isinstance(space := unwrapped(recipe.space), ModelSpace):
+        space.give_weights(network)
     with record.stage(STAGE) as clock, progress.task("supernet", steps) as update:
 
         def on_step(step: int, loss: float) -> None:

@@ -1,0 +1,69 @@
+"""A trained model as where a run begins: its network is all there is to find, its weights are what is inherited.
+
+So `falconet train sr-x2 --data ./photos` goes on training a model that ships, and a recipe can give the network of an
+earlier run more time: `space: {model: runs/x/models/best}`. A run folder keeps its own copy of the model.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from falconet.errors import UserError
+from falconet.graph import NetSpec
+from falconet.spaces import Pick
+
+if TYPE_CHECKING:
+    from falconet.deploy import Model
+    from falconet.graph.network import Network
+
+FOLDER = "begins_from"  # the run folder's copy of the model
+
+
+class ModelSpace(BaseModel):
+    """The space of one network, that of a model: `model: sr-x2`, or a model folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+
+    @field_validator("model")
+    @classmethod
+    def _loads(cls, value: str) -> str:
+        try:
+            _loaded(value)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    def __call__(self, pick: Pick) -> NetSpec:
+        """The network; nothing is asked."""
+        return _loaded(self.model).spec
+
+    def files(self) -> dict[str, bytes]:
+        """What a run folder keeps of the model, by path."""
+        from falconet.deploy.facts import FILE
+        from falconet.deploy.model import WEIGHTS
+
+        folder = _loaded(self.model).folder
+        return {f"{FOLDER}/{name}": (folder / name).read_bytes() for name in (FILE, WEIGHTS)}
+
+    def give_weights(self, network: Network) -> None:
+        """Put the model's weights into `network`, the store of this space."""
+        import torch
+
+        with torch.no_grad():
+            for key, value in network.state_dict().items():
+                if not key.endswith("num_batches_tracked"):
+                    value.copy_(torch.from_numpy(_loaded(self.model).weights[key].copy()))
+
+
+@lru_cache
+def _loaded(name: str) -> Model:
+    """The model, read once: a space is asked for its network hundreds of times."""
+    from falconet.deploy import load_model
+
+    return load_model(Path(name) if Path(name).is_dir() else name)
