@@ -211,7 +211,9 @@ def test_inspect_a_file_and_a_model(falconet: Falconet, run_folder: Path, tmp_pa
     assert by_folder == by_file  # a model knows its task: 1280x720 out unless told otherwise
 
 
-def test_evaluate_bicubic_a_model_and_its_file(falconet: Falconet, run_folder: Path, few: Path) -> None:
+def test_evaluate_bicubic_a_model_and_its_files(
+    falconet: Falconet, run_folder: Path, few: Path, tmp_path: Path
+) -> None:
     bicubic = falconet("evaluate", "bicubic", "--data", few, "--scale", "2", "--json")
     figures = json.loads(bicubic.out)
     assert figures.keys() == {"psnr_y", "ssim_y", "num_images"}
@@ -220,6 +222,11 @@ def test_evaluate_bicubic_a_model_and_its_file(falconet: Falconet, run_folder: P
     model = json.loads(falconet("evaluate", folder, "--data", few, "--json").out)
     onnx = json.loads(falconet("evaluate", folder / "model.onnx", "--data", few, "--scale", 2, "--json").out)
     assert onnx == pytest.approx(model, abs=1e-3)
+    assert falconet("export", folder, "--target", "ncnn", "--out", folder.parent / "ncnn").code == 0
+    ncnn = json.loads(
+        falconet("evaluate", folder.parent / "ncnn/model.param", "--data", few, "--scale", 2, "--json").out
+    )
+    assert ncnn == pytest.approx(model, abs=1e-3)
     assert "psnr_y" in falconet("evaluate", folder, "--data", few).out
 
 
@@ -319,6 +326,7 @@ def test_networks_that_are_none(falconet: Falconet, tmp_path: Path, few: Path) -
     assert_refused(falconet("inspect", tmp_path / "picture.json", "--input", "1x9x9"), "is not a network")
     assert_refused(falconet("evaluate", "bicubik", "--data", few), "nothing to evaluate called 'bicubik'")
     assert_refused(falconet("evaluate", "none.onnx", "--data", few), "none.onnx")
+    assert_refused(falconet("evaluate", "none.param", "--data", few), "no file none.param")
     assert_refused(falconet("evaluate", "bicubic", "--data", "nowhere"), "nowhere does not exist")
     assert_refused(falconet("evaluate", "bicubic", "--data", few, "--scale", 9), "scale")
     assert_refused(

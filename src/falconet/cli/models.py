@@ -53,7 +53,9 @@ def inspect(target: Target, input_shape: InputShape = None, as_json: AsJson = Fa
 def evaluate(
     target: Annotated[
         str,
-        typer.Argument(help="A trained model's name or folder, an .onnx file, a zoo network, or bicubic, noisy, nlm."),
+        typer.Argument(
+            help="A trained model's name or folder, an .onnx or .param file, a zoo net, or bicubic, noisy, nlm."
+        ),
     ],
     data: Annotated[Path, typer.Option("--data", help="A folder of pictures, whole and undamaged: the truth.")],
     task: Annotated[str | None, typer.Option("--task", help="The task, when TARGET does not know it.")] = None,

@@ -128,16 +128,16 @@ def judged(
         if task_name is not None and task_name != model.task.name:
             raise UserError(f"{target} was made for {model.task.name}, not {task_name}; leave out --task")
         return model.run, model.task
-    if target.endswith(".onnx"):
-        return _onnx_file(Path(target), task_name or DEFAULT_TASK, settings)
+    if Path(target).suffix in (".onnx", ".param"):
+        return _file(Path(target), task_name or DEFAULT_TASK, settings)
     known = {baseline: name for name in TASKS for baseline in getattr(TASKS[name](), "baselines", ())}
     if target in known:
         task = _task(task_name or known[target], settings)
         return task.baseline(target), task
     shipped = ", ".join(shipped_models())
     raise UserError(
-        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx file, a zoo network with "
-        f"--weights, or {', '.join(known)}" + (f", or a model that ships: {shipped}" if shipped else "")
+        f"there is nothing to evaluate called {target!r}: give a model folder, an .onnx or .param file, a zoo network "
+        f"with --weights, or {', '.join(known)}" + (f", or a model that ships: {shipped}" if shipped else "")
     )
 
 
@@ -187,9 +187,10 @@ def _task(name: str, settings: Mapping[str, object]) -> Task:
     return task
 
 
-def _onnx_file(path: Path, task_name: str, settings: Mapping[str, object]) -> tuple[Run, Task]:
-    """An ONNX file run by ONNX Runtime with one thread."""
+def _file(path: Path, task_name: str, settings: Mapping[str, object]) -> tuple[Run, Task]:
+    """An ONNX file run by ONNX Runtime, or an ncnn file by ncnn, with one thread."""
     from falconet.deploy import run_onnx
+    from falconet.deploy.ncnn import NcnnFile
 
-    run = run_onnx(path)
+    run = run_onnx(path) if path.suffix == ".onnx" else NcnnFile(path)
     return run, _task_for(run.inputs, task_name, settings)

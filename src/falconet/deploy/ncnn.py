@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from falconet.deploy.ncnn_file import to_ncnn
 from falconet.deploy.target import Array, ArrayRun, Precision, Sample, Sizes, Weights, imported, version_of
 from falconet.errors import UserError
 from falconet.files import write_bytes, write_text
-from falconet.graph import NetSpec
+from falconet.graph import Input, NetSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Ncnn:
@@ -115,3 +118,28 @@ class NcnnRun:
                 raise UserError(f"{self._title} does not take an input of {'x'.join(map(str, xs[0].shape))}")
             found.append(np.array(value))
         return found
+
+
+class NcnnFile:
+    """An ncnn network of any origin with one input, ready to be judged by a task: tensors in, the first output out."""
+
+    def __init__(self, path: Path) -> None:
+        self._run = NcnnRun(path)
+        self.inputs = (Input("x", _first_channels(path)),)
+
+    def __call__(self, xs: tuple[Tensor, ...]) -> Tensor:
+        """The first output, as a tensor."""
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(self._run([x.detach().cpu().numpy() for x in xs])[0]))
+
+
+def _first_channels(path: Path) -> int:
+    """The channels of the input, which the file does not say: those that its first convolution reads."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        kind, *words = line.split() or [""]
+        values = dict(word.split("=", 1) for word in words if "=" in word)
+        if kind == "Convolution" and {"0", "1", "6"} <= values.keys():
+            width = int(values["1"])
+            return int(values["6"]) // (int(values["0"]) * width * int(values.get("11", width)))
+    raise UserError(f"{path}: its first layers do not tell how many channels it takes; judge the network it came from")
