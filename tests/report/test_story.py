@@ -38,7 +38,9 @@ def test_the_headline_without_test_sets_speaks_of_validation(run: Run) -> None:
     inherited = model.model_copy(update={"final": {}, "weights": ""})
     found = headline(changed(run, models=(inherited,)))
     assert found.title.endswith("scores 36.4 dB on 2 validation pictures")
-    assert "no" in found.lead and "training of its own" in found.lead
+    assert "the weights it inherited; it has not had its final training yet" in found.lead
+    brief = headline(changed(run, models=(inherited,), judged_with="proxy"))
+    assert "Measured with a short training of its own" in brief.lead
 
 
 def test_the_headline_of_a_search_in_progress_says_so_far(run: Run) -> None:
@@ -169,7 +171,7 @@ def test_a_card_says_what_training_added(run: Run) -> None:
     words = model_words(run, run.results.models[0])
     assert words == (
         "2.4 GMACs, 10.4 K parameters and 29.5 MB; chosen for ≤ 2.5 GMACs; "
-        "its own training added +0.56 dB to the weights it inherited."
+        "its final training added +0.56 dB to the weights it inherited."
     )
 
 

@@ -55,6 +55,7 @@ def test_a_model_goes_on_from_its_weights(falconet: Command, small_photos: Path,
     assert code == 0, err
     folder = Path(out.strip()).parent
     assert folder == Path("runs/mine")
+    assert read_results(folder).judged_with == "model"
     (found,) = read_results(folder).models
     assert found.inherited["psnr_y"] > 25 and abs(found.final["psnr_y"] - found.inherited["psnr_y"]) < 1
     shutil.rmtree(mine)

@@ -44,6 +44,7 @@ def esr_ea(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_ends_with_a_network_within_the_window(esr_ea: Path, recipe: Recipe) -> None:
+    assert read_results(esr_ea).judged_with == "proxy"
     (model,) = read_results(esr_ea).models
     assert 13e3 <= model.costs["params"] <= 20e3
     dataset = recipe.task.read(recipe.data, recipe.seed)

@@ -44,6 +44,7 @@ from falconet.report.views import (
     trials_of,
 )
 from falconet.report.words import (
+    BEGINS,
     cost_label,
     cost_number,
     cost_words,
@@ -242,9 +243,10 @@ def _front_legend(
 
 
 def _front_caption(run: Run, pairs: Pairs, chosen: Sequence[ModelResult], y: Axis) -> str:
-    sentences = ["Up and to the left is better. Small marks are networks with the weights they inherit."]
+    begin = BEGINS[run.results.judged_with]
+    sentences = [f"Up and to the left is better. Small marks are networks with {begin.theirs}."]
     if any(run.results.quality in model.inherited and run.results.quality in model.final for model in chosen):
-        sentences.append("Thin lines show what their own training added to the chosen networks.")
+        sentences.append("Thin lines show what final training added to the chosen networks.")
     below = sum(quality < y.low for cloud in pairs.values() for _, quality in cloud)
     if below:
         sentences.append(f"{plural(below, 'network')} below the axis {'is' if below == 1 else 'are'} not shown.")

@@ -15,7 +15,7 @@ figure was found; judging it (ahead, behind, tie) is in `verdict` and done from 
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -276,8 +276,13 @@ class SkippedFile(_Record):
     reason: str
 
 
+Judged: TypeAlias = Literal["supernet", "proxy", "model", "nothing"]
+
+
 class Results(_Record):
-    """All of `results.json`."""
+    """All of `results.json`. `judged_with` tells which weights networks had when the search judged them (`inherited`):
+    those of a supernet, of a short training, of the model that the run began with, or none that had learned anything.
+    """
 
     schema_version: Literal[1] = 1
     run: str = ""
@@ -288,6 +293,7 @@ class Results(_Record):
     protocol: str = ""
     terms: str = ""
     search: str = ""
+    judged_with: Judged = "supernet"
     seeds: dict[str, int] = {}
     stages: tuple[Stage, ...] = ()
     models: tuple[ModelResult, ...] = ()

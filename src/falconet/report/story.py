@@ -19,6 +19,7 @@ from falconet.report.views import (
     trials_of,
 )
 from falconet.report.words import (
+    BEGINS,
     cost_label,
     cost_number,
     cost_words,
@@ -59,7 +60,8 @@ def headline(run: Run) -> Headline:
         return _early_headline(run)
     sentences = [*_above_interpolation(run, score), *_against_heavy(run, score)]
     if score.where == "validation" and not models[0].final:
-        sentences.append("Measured with the weights it inherited; it has not had training of its own yet.")
+        begin = BEGINS[run.results.judged_with]
+        sentences.append(f"Measured with {begin.its}; it has not had its final training yet.")
     in_db = run.results.quality_unit == "dB"
     number = f"{score.value:.1f} dB" if in_db else quality_words(run.results.quality, score.value)
     network = network_words(models[0].costs.get("macs"))
@@ -121,7 +123,8 @@ def _early_headline(run: Run) -> Headline:
     value = quality_words(quality, best.quality[quality])
     return Headline(
         f"Best of {plural(len(trials), 'network')} so far: {network} with {value}",
-        "Measured on validation pictures with inherited weights. No network has been trained on its own yet.",
+        f"Measured on validation pictures, networks with {BEGINS[run.results.judged_with].theirs}. "
+        "No network has had its final training yet.",
     )
 
 
@@ -187,7 +190,7 @@ def unmeasured(run: Run) -> list[str]:
     models, found = run.results.models, []
     lacking = [model.name for model in models if model.weights == "inherited"]
     if lacking:
-        found.append(f"training of its own for {listing(lacking)}: these keep the weights they inherited")
+        found.append(f"training of its own for {listing(lacking)}: these keep {BEGINS[run.results.judged_with].theirs}")
     if models and not any(model.test for model in models):
         found.append("quality on a test set (name one in the recipe, under data.test)")
     if models and not any(model.latency for model in models):
@@ -210,18 +213,18 @@ def model_words(run: Run, model: ModelResult) -> str:
         parts.append(f"chosen for {budget_words(model.budget)}")
     if quality in model.inherited and quality in model.final:
         gained = signed(quality, model.final[quality] - model.inherited[quality])
-        parts.append(f"its own training added {gained} to the weights it inherited")
+        parts.append(f"its final training added {gained} to {BEGINS[run.results.judged_with].its}")
     text = "; ".join(part for part in parts if part)
     return f"{text}." if text else ""
 
 
 def quality_rows(run: Run, model: ModelResult) -> list[tuple[str, str]]:
-    """Validation quality with inherited weights and after final training."""
+    """Validation quality with the weights it was judged with, and after final training."""
     quality, rows = run.results.quality, []
     if quality in model.inherited:
-        rows.append(("inherited weights", quality_words(quality, model.inherited[quality])))
+        rows.append((BEGINS[run.results.judged_with].name, quality_words(quality, model.inherited[quality])))
     if quality in model.final:
-        rows.append(("own training", quality_words(quality, model.final[quality])))
+        rows.append(("final training", quality_words(quality, model.final[quality])))
     return rows
 
 

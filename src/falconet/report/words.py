@@ -6,7 +6,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
+
+from falconet.report.results import Judged
 
 T = TypeVar("T")
 
@@ -131,3 +134,20 @@ def listing(words: Sequence[str]) -> str:
 def plural(count: int, noun: str, many: str = "") -> str:
     """A count with its noun: "1 picture", "20 pictures", "1,203 networks"."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Words for the weights networks were judged with: "measured with ITS", "networks with THEIRS", a row's NAME."""
+
+    its: str
+    theirs: str
+    name: str
+
+
+BEGINS: Mapping[Judged, Begin] = {
+    "supernet": Begin("the weights it inherited", "the weights they inherit", "inherited weights"),
+    "proxy": Begin("a short training of its own", "a short training of their own", "short training"),
+    "model": Begin("the weights of the model it begins with", "the weights of the model they begin with", "at first"),
+    "nothing": Begin("weights that had learned nothing", "weights that have learned nothing", "untrained"),
+}

@@ -9,6 +9,7 @@ from falconet.graph import costs
 from falconet.report import Results
 from falconet.report.results import (
     BaselineResult,
+    Judged,
     LatencyRow,
     ModelResult,
     Parity,
@@ -21,7 +22,9 @@ from falconet.report.words import quality_unit
 from falconet.run.choosing import Chosen, again, best_within, choose_random, own_trials
 from falconet.run.comparing import comparisons, hypervolume_facts, search_rows, seed_notes
 from falconet.run.latencies import cost_prediction, device_notes, latencies
+from falconet.run.model_space import ModelSpace
 from falconet.run.plan import Plan
+from falconet.run.prepared import unwrapped
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record, read_json
 from falconet.run.rivals import stage_of as rival_stage
@@ -61,6 +64,7 @@ def collect(record: Record, found: Mapping[str, tuple[OneSearch, Sequence[Chosen
         protocol=recipe.task.protocol,
         terms=recipe.data.terms,
         search=first.id,
+        judged_with=_judged_with(recipe),
         seeds={"run": recipe.seed},
         stages=_stages(record, recipe, plan),
         models=tuple(models),
@@ -87,6 +91,15 @@ def _descending(chosen: Chosen) -> float:
 
 def _facts(record: Record, stage: str) -> Facts:
     return record.facts(stage) if record.done(stage) else {}
+
+
+def _judged_with(recipe: Recipe) -> Judged:
+    """Which weights networks had when the search judged them."""
+    if recipe.search.proxy is not None:
+        return "proxy"
+    if isinstance(unwrapped(recipe.space), ModelSpace):
+        return "model"
+    return "nothing" if recipe.supernet.steps == 0 else "supernet"
 
 
 def _model(record: Record, one: OneSearch, chosen: Chosen, latency: Mapping[str, LatencyRow]) -> ModelResult:
