@@ -26,3 +26,10 @@ def test_scale_and_classes_are_taken_over() -> None:
 def test_what_does_not_suit_is_refused(name: str, task: object, options: dict[str, int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         zoo_network(name, task, options)  # type: ignore[arg-type]
+
+
+def test_the_channels_of_the_task_are_taken_over_or_missed() -> None:
+    colour = SuperResolution(colour="rgb")
+    assert [one.channels for one in zoo_network("plain_sr", colour, {}).inputs] == [3]
+    with pytest.raises(UserError, match=r"espcn takes 1 channel\(s\), the task super_resolution gives 3"):
+        zoo_network("espcn", colour, {})

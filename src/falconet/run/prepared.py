@@ -61,7 +61,7 @@ def shared_settings(task: Task) -> Mapping[str, object]:
 
 
 def zoo_network(name: str, task: Task, options: Mapping[str, int | float | str]) -> NetSpec:
-    """A network of the zoo for a task: its scale or classes taken over, its input prepared.
+    """A network of the zoo for a task: its scale, channels or classes taken over, its input prepared.
 
     Or of a space in which `options` leave nothing to decide, such as shuffle with one kind of block and one width.
     UserError when it is for another kind of task, or has no such option.
@@ -80,8 +80,18 @@ def zoo_network(name: str, task: Task, options: Mapping[str, int | float | str])
             raise UserError(f"{name} has no option {option!r}; it has {', '.join(taken) or 'none'}")
     shared = shared_settings(task)
     settings = {key: shared[key] for key in ("scale", "classes") if key in shared and key in taken}
+    if isinstance(task, Classifier):
+        return task.prepare(ZOO[name](**{**settings, **options}))
+    given = [one.channels for one in task.inputs()]
+    if "channels" in taken:
+        settings["channels"] = given[0]
     spec = ZOO[name](**{**settings, **options})
-    return task.prepare(spec) if isinstance(task, Classifier) else spec
+    if (takes := [one.channels for one in spec.inputs]) != given:
+        words = " and ".join(map(str, takes)), " and ".join(map(str, given))
+        raise UserError(
+            f"{name} takes {words[0]} channel(s), the task {task.name} gives {words[1]}; choose another net"
+        )
+    return spec
 
 
 def _only_network(name: str, task: Task, options: Mapping[str, int | float | str]) -> NetSpec:
