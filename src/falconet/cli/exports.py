@@ -81,10 +81,7 @@ def _targets(given: Sequence[str]) -> Iterator[str]:
     names = list(TARGETS) if ALL in given else list(dict.fromkeys(given))
     for name in names:
         if name not in TARGETS:
-            known = ", ".join(TARGETS)
-            raise UserError(
-                f"there is no target {name!r}; there are {known}, and all{suggestion(name, [*TARGETS, ALL])}"
-            )
+            raise UserError(f"there is no target {name!r}{suggestion(name, [*TARGETS, ALL])}")
         yield name
 
 

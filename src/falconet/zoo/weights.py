@@ -121,9 +121,9 @@ def _pickle(path: Path) -> dict[str, Tensor]:
     try:
         content: object = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = "" if isinstance(error, pickle.UnpicklingError) else f" ({type(error).__name__}: {str(error)[:200]})"
         raise UserError(
-            f"{path} is not a file of weights that can be read without running its code: {reason}. "
+            f"{path} is not a file of weights that can be read without running its code{reason}. "
             "Save the state dict alone: torch.save(net.state_dict(), FILE)"
         ) from None
     while isinstance(content, Mapping):
