@@ -94,6 +94,7 @@ def enhance(
     task: Annotated[
         str, typer.Option("--task", help="What to do, when no model is named: super_resolution or denoising.")
     ] = "super_resolution",
+    scale: Annotated[int | None, typer.Option("--scale", help="How many times larger, when no model is named.")] = None,
     sigma: Sigma = None,
     out: OutFolder = None,
 ) -> None:
@@ -102,7 +103,9 @@ def enhance(
     from falconet.run.progress import shown
     from falconet.tasks.images import read_picture, write_strips
 
-    trained = load_model(model or default_model(task))
+    trained = load_model(model or default_model(task, scale))
+    if scale is not None and getattr(trained.task, "scale", None) != scale:
+        raise UserError(f"{trained.name} does not enlarge {scale} times; leave out --scale, or name another --model")
     if sigma is not None:
         if not getattr(trained.task, "noise_map", False):
             raise UserError(f"{trained.name} is not told how strong the noise is; leave out --sigma")

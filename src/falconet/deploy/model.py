@@ -135,12 +135,13 @@ def shipped_models() -> dict[str, str]:
     return {path.parent.name: summary(read_facts(path.parent)) for path in sorted(SHIPPED.glob(f"*/{FILE}"))}
 
 
-def default_model(task: str) -> str:
+def default_model(task: str, scale: int | None = None) -> str:
     """The name of the model that a task is done with unless another is named. UserError when none ships."""
-    shipped = {path.parent.name: read_facts(path.parent).task.get("name") for path in sorted(SHIPPED.glob(f"*/{FILE}"))}
-    found = [name for name, made_for in shipped.items() if made_for == task]
+    shipped = {path.parent.name: read_facts(path.parent).task for path in sorted(SHIPPED.glob(f"*/{FILE}"))}
+    found = [name for name, its in shipped.items() if its.get("name") == task and scale in (None, its.get("scale"))]
     if not found:
-        raise UserError(f"no model for {task} ships with this Falconet: give a model folder, --model FOLDER")
+        at = f" at scale {scale}" if scale is not None else ""
+        raise UserError(f"no model for {task}{at} ships with this Falconet: give a model folder, --model FOLDER")
     return DEFAULT_MODEL if DEFAULT_MODEL in found else found[0]
 
 
