@@ -20,6 +20,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -219,8 +220,10 @@ def mixture(network: Network, chain: Sequence[Place], shares: Sequence[Share], x
     """The chain's output for x (bchw): at each place the sum of the branches that have a share, times that share."""
     for place, (which, weights) in zip(chain, shares, strict=True):
         outputs = [through(network, place.branches[i], x) for i in which]
-        single = len(outputs) == 1 and not weights.requires_grad  # its share is one
-        x = outputs[0] if single else torch.stack([w * y for w, y in zip(weights, outputs, strict=True)]).sum(0)
+        if len(outputs) == 1 and not weights.requires_grad:  # its share is one
+            x = outputs[0]
+        else:
+            x = reduce(torch.add, [w * y for w, y in zip(weights, outputs, strict=True)])
     return x
 
 
