@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", metavar="RUN_MODEL=NAME")
     given = parser.parse_args()
     recipe = read_recipe(given.run)
-    samples = proof_samples(recipe.task.read(recipe.data, recipe.seed)) if given.models else []
+    samples = proof_samples(recipe.task, recipe.task.read(recipe.data, recipe.seed)) if given.models else []
     for pair in given.models:
         source, _, name = pair.partition("=")
         model = read_model(given.run / "models" / source)
