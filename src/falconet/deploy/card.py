@@ -29,10 +29,13 @@ def card(facts: Facts) -> str:
 
 
 def summary(facts: Facts) -> str:
-    """One line: "super_resolution x2, luma, 2.41 GMACs, Set5 37.12 dB"."""
+    """One line: "super_resolution x2, luma, 2.41 GMACs, Set5 37.12 dB", "denoising of 25, grey, ..."."""
     words = [str(facts.task.get("name", "network"))]
     if facts.task.get("scale", 1) != 1:
         words[0] += f" x{facts.task['scale']}"
+    if "sigma" in facts.task and facts.task.get("noise") == "gaussian":
+        sigma = facts.task["sigma"]
+        words[0] += f" of {sigma:g}" if isinstance(sigma, int | float) else " of {:g} to {:g}".format(*sigma)
     if "colour" in facts.task:
         words.append(str(facts.task["colour"]))
     if "macs" in facts.costs:
