@@ -11,7 +11,8 @@ Block search in the shuffle space for 32x32 pictures (4^20 networks), at most 8 
 All get the same number of weight steps of equal settings; logits and evolution read the same 4,000 pictures. The second
 budget is another evolution for the one, everything anew for the others. Each method runs in a process of its own, so
 that its peak memory is its own; the networks found are trained from scratch with equal settings and judged on 5,000
-pictures that nothing else has seen. Work in progress is kept in build/gradient, so a stopped run goes on where it was.
+pictures that nothing else has seen. Work in progress is kept in build/gradient, in a folder for these settings, so a
+stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ SGD = TrainSettings(
 )
 SUPERNET = SGD.model_copy(update={"learning_rate": 0.0625, "weight_decay": 4e-5, "recalibrate": 4})
 WORK = Path("build/gradient")
+SEARCHED_BY = ("steps", "evaluations", "validation", "holdout")  # what the work in progress depends on
 
 
 def main() -> None:
@@ -77,19 +79,20 @@ def main() -> None:
     parser.add_argument("--method", choices=METHODS, help="run the search of one method, in this process")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    given.work = WORK / "-".join(str(getattr(given, name)) for name in SEARCHED_BY)
     if given.method:
-        write_json(WORK / f"{given.method}.json", searched(given.method, given))
+        write_json(given.work / f"{given.method}.json", searched(given.method, given))
         return
     for method in METHODS:
-        if not (WORK / f"{method}.json").exists():
+        if not (given.work / f"{method}.json").exists():
             subprocess.run([sys.executable, *sys.argv, "--method", method], check=True)
-    found = {method: json.loads((WORK / f"{method}.json").read_text()) for method in METHODS}
+    found = {method: json.loads((given.work / f"{method}.json").read_text()) for method in METHODS}
     task, dataset = read(given)
     for method, one in found.items():
         for row in one["networks"]:
-            row["top1"] = [lone(row["arch"], task, dataset, given.final, seed) for seed in range(given.seeds)]
+            row["top1"] = [lone(row["arch"], task, dataset, given, seed) for seed in range(given.seeds)]
             print(f"{method} {row['budget']:.3g}: {row['macs']:,} MACs, top-1 {fmean(row['top1']):.2f}", flush=True)
-    arguments = " ".join(f"--{name} {value}" for name, value in vars(given).items() if value is not None)
+    arguments = " ".join(f"--{name} {value}" for name, value in vars(given).items() if name not in ("method", "work"))
     write_json(
         given.out,
         {
@@ -129,20 +132,20 @@ def one_shot(task: Classification, dataset: Dataset, given: argparse.Namespace) 
     space = space_of(task)
     torch.manual_seed(0)
     network = Network(store=union(space, Random(0)))
-    fitted = fit(network, task, dataset, SUPERNET, uniform(space), given.steps, WORK / "one_shot", 0)
+    fitted = fit(network, task, dataset, SUPERNET, uniform(space), given.steps, given.work / "one_shot", 0)
     spent = fitted.core_seconds
     for budget in BUDGETS:
         began = time.process_time()
-        arch = evolved(space, network, task, dataset, budget, given.evaluations)
+        arch = evolved(space, network, task, dataset, budget, given)
         yield row(space, arch, budget, spent + time.process_time() - began)
         spent = 0.0
 
 
 def evolved(
-    space: Any, network: Network, task: Classification, dataset: Dataset, budget: float, evaluations: int
+    space: Any, network: Network, task: Classification, dataset: Dataset, budget: float, given: argparse.Namespace
 ) -> Arch:
     """The best of an evolution among inherited weights."""
-    settings = EvolutionSettings(evaluations=evaluations, population=50)
+    settings = EvolutionSettings(evaluations=given.evaluations, population=50)
     feasible = Feasible(space, Budget(macs=budget, at_input="32x32"), lambda spec: {"macs": costs(spec, SIZE).macs})
 
     def judge(asked: Sequence[tuple[int, Arch]]) -> Iterable[Trial]:
@@ -163,8 +166,8 @@ def evolved(
     trials = search(
         strategy,
         judge,
-        WORK / f"one_shot_{budget:.0f}.jsonl",
-        evaluations=evaluations,
+        given.work / f"one_shot_{budget:.0f}.jsonl",
+        evaluations=given.evaluations,
         round_size=50,
         seed=0,
         search_id="1",
@@ -182,7 +185,7 @@ def descents(
     settings = SUPERNET, GradientSettings(branches=method)  # type: ignore[arg-type]
     for budget in BUDGETS:
         torch.manual_seed(0)
-        network, folder = Network(store=union(space, Random(0))), WORK / f"{method}_{budget:.0f}"
+        network, folder = Network(store=union(space, Random(0))), given.work / f"{method}_{budget:.0f}"
         found = descend(network, places(space, SIZE), budget, task, (dataset, held), settings, given.steps, folder, 0)
         sure = fmean(max(place) for place in found.probabilities if len(place) > 1)
         yield row(space, found.arch, budget, found.core_seconds) | {"mean_largest_probability": round(sure, 3)}
@@ -200,13 +203,16 @@ def row(space: Any, arch: Arch, budget: float, core_seconds: float) -> dict[str,
     return {"budget": budget, "arch": arch.to_json(), "macs": macs, "core_minutes": round(core_seconds / 60, 2)}
 
 
-def lone(arch: dict[str, object], task: Classification, dataset: Dataset, steps: int, seed: int) -> float:
+def lone(
+    arch: dict[str, object], task: Classification, dataset: Dataset, given: argparse.Namespace, seed: int
+) -> float:
     """Top-1 of a network trained from scratch, in per cent of the pictures held out."""
     spec = build(space_of(task), Arch.from_json(arch))
     torch.manual_seed(seed)
     network = Network(spec)
     msra(network, [spec])
-    fit(network, task, dataset, SGD, alone(spec), steps, WORK / "alone" / f"{spec.digest}_{steps}_{seed}", seed)
+    folder = given.work / "alone" / f"{spec.digest}_{given.final}_{seed}"
+    fit(network, task, dataset, SGD, alone(spec), given.final, folder, seed)
     judged = replace(dataset, validation=dataset.holdout)
     return task.validate(runner(deployed(network)), judged)["top1"]
 

@@ -21,6 +21,7 @@ from falconet.deploy.ncnn import NcnnFile
 from falconet.evaluate.score import format_quantity
 from falconet.files import write_json, write_text
 from falconet.report.chart import Frame, Point, finish, labels, level, line, linear_axis, log_axis, points, start
+from falconet.report.views import staircase
 from falconet.run.record import environment
 from falconet.tasks import Denoising, Pictures, SuperResolution
 
@@ -49,7 +50,6 @@ class Front:
     cost: str
     cost_words: str
     runs: tuple[str, ...]
-    baseline: str
     quoted: Mapping[str, tuple[float, float]]
 
 
@@ -62,7 +62,6 @@ FRONTS = (
         "macs",
         "multiply-accumulates for a picture of 1280x720",
         ("sr_x2.json", "sr_x2_rivals.json"),
-        "bicubic",
         {"VDSR": (612.6e9, 31.90), "IMDN-RTC": (4.6e9, 31.73), "FSRCNN": (6.0e9, 31.53)},
     ),
     Front(
@@ -73,7 +72,6 @@ FRONTS = (
         "macs",
         "multiply-accumulates for a picture of 1280x720",
         ("sr_x4.json",),
-        "bicubic",
         {"VDSR": (612.6e9, 27.29), "FSRCNN": (4.6e9, 26.98)},
     ),
     Front(
@@ -84,7 +82,6 @@ FRONTS = (
         "macs_per_pixel",
         "multiply-accumulates a pixel",
         ("denoise_25.json",),
-        "",
         {"BM3D": (0.0, 28.57)},
     ),
 )
@@ -194,12 +191,7 @@ def drawn(front: Front, rows: Sequence[Mapping[str, Any]], others: Sequence[Mapp
     name = f"PSNR on {front.data}, dB" + (f" ({beneath})" if beneath else "")
     y = linear_axis(name, [one.y for one in every], lambda value: f"{value:g}", headroom=0.12)
     plot = start(x, y, Frame(900, 420), front.title)
-    best, front_line = float("-inf"), list[tuple[float, float]]()
-    for one in sorted(mine, key=lambda point: point.x):
-        if one.y > best:
-            best = one.y
-            front_line.append((one.x, one.y))
-    line(plot, front_line, "front", step=True)
+    line(plot, staircase((one.x, one.y) for one in mine), "front", step=True)
     for words, value in levels.items():
         level(plot, value, words, "level")
     points(plot, mine, "ours", radius=4.5)

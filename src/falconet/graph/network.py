@@ -58,7 +58,9 @@ class Network(nn.Module):
     def forward(self, x: Inputs, sub: NetSpec | None = None) -> Outputs:
         """Run the network, or `sub` on its weights. `x`: one tensor (batch, channels, height, width), or a tuple."""
         plan = self.plan(sub if sub is not None else _given(self.spec))
-        xs = x if isinstance(x, tuple) else (x,)
+        return self._run(plan, x if isinstance(x, tuple) else (x,))
+
+    def _run(self, plan: Plan, xs: tuple[Tensor, ...]) -> Outputs:
         return plan.run([self.get_submodule(name) for name in plan.slots], xs, self.training)
 
     def plan(self, spec: NetSpec, inputs: tuple[Parts, ...] = ()) -> Plan:
@@ -96,8 +98,7 @@ def _given(spec: NetSpec | None) -> NetSpec:
 
 def piece(network: Network, spec: NetSpec, reads: Parts, x: Tensor) -> Outputs:
     """Run layers from the middle of a larger network: a spec of its own, with one input of the parts `reads`."""
-    plan = network.plan(spec, (reads,))
-    return plan.run([network.get_submodule(name) for name in plan.slots], (x,), network.training)
+    return network._run(network.plan(spec, (reads,)), (x,))
 
 
 def run(spec: NetSpec, weights: Mapping[str, Tensor], xs: Sequence[Tensor], training: bool = False) -> Outputs:

@@ -21,7 +21,7 @@ import keyword
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, wraps
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple, cast
 
 from falconet.graph.ops import Concat, Op
 from falconet.graph.shape import Parts, Shape, Size, plain, total
@@ -65,7 +65,7 @@ def remembered(function: Callable[[NetSpec, *Args], R]) -> Callable[[NetSpec, *A
             if len(known) >= REMEMBERED:
                 known.clear()
             found = known[args] = function(spec, *args)
-        return found  # type: ignore[return-value]  # a cast would take time
+        return cast(R, found)
 
     return answer
 

@@ -7,7 +7,6 @@ earlier run more time: `space: {model: runs/x/models/best}`. A run folder keeps 
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -53,12 +52,7 @@ class ModelSpace(BaseModel):
 
     def give_weights(self, network: Network) -> None:
         """Put the model's weights into `network`, the store of this space."""
-        import torch
-
-        with torch.no_grad():
-            for key, value in network.state_dict().items():
-                if not key.endswith("num_batches_tracked"):
-                    value.copy_(torch.from_numpy(_loaded(self.model).weights[key].copy()))
+        network.load_state_dict(_loaded(self.model).network.state_dict())
 
 
 @lru_cache
@@ -66,4 +60,4 @@ def _loaded(name: str) -> Model:
     """The model, read once: a space is asked for its network hundreds of times."""
     from falconet.deploy import load_model
 
-    return load_model(Path(name) if Path(name).is_dir() else name)
+    return load_model(name)

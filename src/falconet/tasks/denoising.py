@@ -15,7 +15,7 @@ Shapes: b = batch, c = 1 (grey) or 3 (RGB), h, w.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,7 @@ from falconet.errors import UserError
 from falconet.tasks import show
 from falconet.tasks.batches import cut, places, unit
 from falconet.tasks.camera import seeded
-from falconet.tasks.enhance import MARGIN, TILE, cleaned_tile, run_network, strips
+from falconet.tasks.enhance import MARGIN, Make, cleaned_tile, run_network
 from falconet.tasks.images import Picture
 from falconet.tasks.judging import figure, tested, to_255, too_small, validated
 from falconet.tasks.metrics import SSIM_WINDOW, Metric, luma, psnr, ssim
@@ -223,22 +223,13 @@ class Denoising(PixelTask):
         known = None if self.noise == "pairs" or isinstance(self.sigma, tuple) else self.sigma
         return classic(name, known)
 
-    def strips(
-        self,
-        run: Run,
-        picture: Picture,
-        margin: int = MARGIN,
-        tile: int = TILE,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Iterator[Picture]:
-        """The same from top to bottom, in strips. A noise map holds `sigma`, or what the picture's noise is taken for
-        when that is a range.
-        """
+    def _by_tile(self, run: Run, picture: Picture) -> Make:
+        """A noise map holds `sigma`, or what the picture's noise is taken for when that is a range."""
         level = None
         if self.noise_map:
             level = self.sigma if not isinstance(self.sigma, tuple) else self._estimated(picture)
             level /= 255
-        return strips(partial(cleaned_tile, run, self.colour, level), picture, 1, margin, tile, progress)
+        return partial(cleaned_tile, run, self.colour, level)
 
     def example(
         self,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator, model_validator
 
-from falconet.tasks.enhance import MARGIN, TILE
+from falconet.tasks.enhance import MARGIN, TILE, Make, strips
 from falconet.tasks.images import Picture, joined
 from falconet.tasks.losses import OWN, Criterion, check_criterion, measured
 from falconet.tasks.metrics import Metric
@@ -86,9 +87,13 @@ class PixelTask(BaseModel):
         progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[Picture]:
         """The same from top to bottom, in strips."""
-        raise NotImplementedError
+        return strips(self._by_tile(run, picture), picture, self.scale, margin, tile, progress)
+
+    @abstractmethod
+    def _by_tile(self, run: Run, picture: Picture) -> Make:
+        """What turns a tile of the picture into its result."""
 
     @property
+    @abstractmethod
     def _figures(self) -> tuple[str, ...]:
         """The names of all figures."""
-        raise NotImplementedError

@@ -21,7 +21,7 @@ Shapes: b = batch, c = 1 (luma) or 3 (RGB), h, w of the small picture, H = h * s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +35,7 @@ from falconet.tasks import show
 from falconet.tasks.batches import cut, places, turned, unit
 from falconet.tasks.camera import Camera, seeded, small_patch, taken_small
 from falconet.tasks.degrade import crop_to_multiple, enlarge, shrink
-from falconet.tasks.enhance import MARGIN, TILE, enlarged_tile, run_network, strips
+from falconet.tasks.enhance import MARGIN, Make, enlarged_tile, run_network
 from falconet.tasks.images import Picture
 from falconet.tasks.judging import figure, tested, to_255, too_small, validated
 from falconet.tasks.losses import LOSSES
@@ -216,16 +216,8 @@ class SuperResolution(PixelTask):
             raise UserError(f"the one baseline of super-resolution is bicubic; got {name!r}")
         return partial(_bicubic, self.scale)
 
-    def strips(
-        self,
-        run: Run,
-        picture: Picture,
-        margin: int = MARGIN,
-        tile: int = TILE,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Iterator[Picture]:
-        """The same from top to bottom, in strips."""
-        return strips(partial(enlarged_tile, run, self.scale, self.colour), picture, self.scale, margin, tile, progress)
+    def _by_tile(self, run: Run, picture: Picture) -> Make:
+        return partial(enlarged_tile, run, self.scale, self.colour)
 
     def example(
         self,
