@@ -46,7 +46,7 @@ def test_sums_and_weights(pair: tuple[Tensor, Tensor]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("l2", "must be one of l1"), ("l1+", "got ''"), ("x*l1", "a weight must be a number"), ("0*l1", "above 0")],
+    [("l3", "must be one of l1"), ("l1+", "got ''"), ("x*l1", "a weight must be a number"), ("0*l1", "above 0")],
 )
 def test_mistakes(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -24,6 +24,12 @@ def l1(output: Tensor, target: Tensor) -> Tensor:
     return (output - target).abs().mean()
 
 
+def l2(output: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error: what PSNR is the logarithm of. Large errors weigh most."""
+    difference = output - target
+    return (difference * difference).mean()
+
+
 def charbonnier(output: Tensor, target: Tensor) -> Tensor:
     """Mean of sqrt(error^2 + 1e-6): the absolute error, smooth at 0 (Lai et al., LapSRN, 2017, eq. 4)."""
     difference = output - target
@@ -69,7 +75,7 @@ def ssim(output: Tensor, target: Tensor) -> Tensor:
     return 1 - similarity.mean()
 
 
-LOSSES: Mapping[str, Criterion] = {"l1": l1, "charbonnier": charbonnier, "fft": fft, "ssim": ssim}
+LOSSES: Mapping[str, Criterion] = {"l1": l1, "l2": l2, "charbonnier": charbonnier, "fft": fft, "ssim": ssim}
 OWN = "own"  # what a model folder says of a loss that was passed as a function
 
 
