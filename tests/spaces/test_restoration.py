@@ -1,4 +1,4 @@
-"""The restoration space at scale 1: unshuffled input, noise map, skip. Costs by hand, sharing, any picture size."""
+"""The restoration space: unshuffled input, noise map, skip. Costs by hand, sharing, any picture size."""
 
 from random import Random
 
@@ -20,6 +20,13 @@ def test_multiply_accumulates_a_pixel_by_hand(factor: int, expected: float) -> N
     assert costs(build(space, largest(space)), (48, 60)).macs == expected * 48 * 60
 
 
+def test_multiply_accumulates_of_an_enlarging_network_at_half_resolution() -> None:
+    """Head of 4 channels, two plain blocks, a tail that makes 16 channels out of which come 4 pixels by 4 of output."""
+    space = Restoration(scale=2, width=32, depth=2, kind="plain", activation="relu", unshuffle=2)
+    expected = 9 * (4 * 32 + 2 * 32 * 32 + 32 * 16) / 4
+    assert costs(build(space, largest(space)), (48, 60)).macs == expected * 48 * 60
+
+
 @pytest.mark.parametrize("noise_map", [False, True])
 @pytest.mark.parametrize("colour", ["grey", "rgb"])
 def test_networks_take_pictures_of_any_size(colour: str, noise_map: bool) -> None:
@@ -30,6 +37,21 @@ def test_networks_take_pictures_of_any_size(colour: str, noise_map: bool) -> Non
         spec = build(space, sample(space, Random(seed)))
         xs = (x, torch.rand(2, 1, 23, 17)) if noise_map else (x,)
         assert Network(spec)(xs).shape == x.shape
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+@pytest.mark.parametrize("colour", ["luma", "rgb"])
+def test_enlarging_networks_take_pictures_of_any_size(colour: str, scale: int) -> None:
+    """Without weights every pixel is repeated, whatever the resolution the network works at."""
+    space = Restoration(**{**SMALL, "scale": scale, "colour": colour, "unshuffle": (1, 2, 3)})
+    x = torch.rand(1, space.channels, 23, 17)
+    for seed in range(6):
+        network = Network(build(space, sample(space, Random(seed))))
+        assert network((x,)).shape == (1, space.channels, 23 * scale, 17 * scale)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+        assert torch.equal(network((x,)), x.repeat_interleave(scale, -1).repeat_interleave(scale, -2))
 
 
 def test_without_weights_the_picture_comes_out_as_it_went_in() -> None:
@@ -43,8 +65,9 @@ def test_without_weights_the_picture_comes_out_as_it_went_in() -> None:
         assert torch.equal(network((x,)), x)
 
 
-def test_every_network_is_an_exact_part_of_the_supernet() -> None:
-    space = Restoration(colour="grey", noise_map=True, unshuffle=(1, 2), **SMALL)
+@pytest.mark.parametrize("scale", [1, 2])
+def test_every_network_is_an_exact_part_of_the_supernet(scale: int) -> None:
+    space = Restoration(**{**SMALL, "scale": scale}, colour="grey", noise_map=True, unshuffle=(1, 2))
     torch.manual_seed(0)
     supernet = Network(store=union(space, Random(0)))
     xs = torch.rand(1, 1, 13, 18), torch.rand(1, 1, 13, 18)
@@ -76,8 +99,8 @@ def test_tiles_stay_in_step(factor: int) -> None:
     torch.testing.assert_close(whole[:, :, 8 * factor + margin :], tile[:, :, margin:])
 
 
-def test_unshuffle_is_for_scale_1() -> None:
-    with pytest.raises(ValidationError, match="unshuffle is for scale 1"):
-        Restoration(unshuffle=(1, 2))
+def test_mistakes() -> None:
+    with pytest.raises(ValidationError, match="with unshuffle above 1, only the upsampler pixel_shuffle"):
+        Restoration(unshuffle=(1, 2), upsampler=("pixel_shuffle", "nearest_conv"))
     with pytest.raises(ValidationError, match="options must ascend"):
         Restoration(scale=1, unshuffle=(2, 1))

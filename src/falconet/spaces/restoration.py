@@ -1,9 +1,9 @@
 """The space of light networks that work on pixels: super-resolution, and at scale 1 denoising and other restoration.
 
-All computing happens at the resolution of the input, or at scale 1 at a lower one: there `unshuffle` makes channels of
-2x2 (3x3, 4x4) pixels, and what is left to compute is a quarter at equal width. A head convolution, one or more stages
-of blocks, a tail, an upsampler; a global skip adds the input, enlarged by repetition, so that the network learns only
-what is missing, or at scale 1 the noise.
+All computing happens at the resolution of the input, or at a lower one: `unshuffle` makes channels of 2x2 (3x3, 4x4)
+pixels, and what is left to compute is a quarter at equal width. A head convolution, one or more stages of blocks, a
+tail, an upsampler; a global skip adds the input, enlarged by repetition, so that the network learns only what is
+missing, or at scale 1 the noise.
 
                     .------------------ repeat ------------------.
     x -> head, act -+-> stage 0: blocks -> stage 1: ... -> tail -> + -> pixel shuffle -> output
@@ -58,8 +58,8 @@ class Restoration(BaseModel):
 
     `depth` counts blocks of a stage; `width`, `depth`, `kind` and `activation` are decided once for each stage,
     `kernel` once for each plain block (residual and ECB blocks are 3x3). `unshuffle` is the factor by which the network
-    works at a lower resolution than the picture's, at scale 1 alone; factors share no weights. `colour` luma and grey
-    have one channel, rgb three.
+    works at a lower resolution than the picture's; factors share no weights, and above 1 pixel shuffle alone enlarges.
+    `colour` luma and grey have one channel, rgb three.
 
     >>> from random import Random
     >>> from falconet.graph import costs
@@ -102,8 +102,8 @@ class Restoration(BaseModel):
         for name in DECISIONS:
             if not getattr(self, name):
                 raise ValueError(f"{name} needs at least one option")
-        if self.scale > 1 and self.unshuffle != (1,):
-            raise ValueError(f"unshuffle is for scale 1, where nothing is enlarged; the scale is {self.scale}")
+        if self.scale > 1 and self.unshuffle != (1,) and self.upsampler != ("pixel_shuffle",):
+            raise ValueError("with unshuffle above 1, only the upsampler pixel_shuffle is to be had")
         return self
 
     @property
@@ -119,7 +119,7 @@ class Restoration(BaseModel):
         skip = _one(pick, "skip", self.skip)
         first_kind, width, first_activation, _ = stages[0]
         d = Draft(x=self.channels, sigma=1) if self.noise_map else Draft(x=self.channels)
-        own = f"u{factor}_" if factor > 1 else ""  # begins the names of layers, so that factors share no weights
+        own = _own(factor)
         given, channels = self._given(d, factor)
         seen = d.concat(f"{own}given", picture=given, sigma=self._level(d, factor)) if self.noise_map else given
         y = _add(d, f"{own}head", _entry(first_kind), channels + self.noise_map, width, seen)
@@ -132,7 +132,9 @@ class Restoration(BaseModel):
                 width = out
         last = _entry(stages[-1][0])
         if self.scale > 1:
-            return d.build(self._enlarged(d, y, width, last, upsampler, skip))
+            large = upsampler == "nearest_conv"
+            y = self._convolved(d, y, skip) if large else self._shuffled(d, y, width, last, factor, skip)
+            return d.build(y)
         y = _add(d, f"{own}tail", last, width, channels, y)
         y = d.layer(f"{own}sum", Add(), y, given) if skip else y
         return d.build(self._large(d, y, factor) if factor > 1 else y)
@@ -163,16 +165,24 @@ class Restoration(BaseModel):
             return kind, width, activation, (3,) * depth
         return kind, width, activation, tuple(_one(pick, f"{here}b{i}.kernel", self.kernel) for i in range(depth))
 
-    def _enlarged(self, d: Draft, y: str, width: int, kind: Kind, upsampler: Upsampler, skip: bool) -> str:
-        """Tail, upsampler and skip: the last layer's name."""
-        factor = self.scale
-        if upsampler == "nearest_conv":
-            y = d.layer("enlarge", Resize(factor, "nearest"), y)
-            y = d.layer("tail_large", Conv(self.channels), y)
-            return d.layer("sum", Add(), y, d.layer("skip", Resize(factor, "nearest"), "x")) if skip else y
-        y = _add(d, "tail", kind, width, self.channels * factor**2, y)
-        y = d.layer("sum", Add(), y, d.layer("skip", Repeat(factor**2), "x")) if skip else y
-        return d.layer("up", PixelShuffle(factor), y)
+    def _shuffled(self, d: Draft, y: str, width: int, kind: Kind, factor: int, skip: bool) -> str:
+        """Tail, skip and pixel shuffle: the last layer's name."""
+        each = self.scale**2
+        y = _add(d, f"{_own(factor)}tail", kind, width, self.channels * each * factor**2, y)
+        y = self._large(d, y, factor) if factor > 1 else y
+        y = d.layer("sum", Add(), y, d.layer("skip", Repeat(each), "x")) if skip else y
+        return d.layer("up", PixelShuffle(self.scale), y)
+
+    def _convolved(self, d: Draft, y: str, skip: bool) -> str:
+        """Enlarged by repetition, then a convolution: the last layer's name."""
+        y = d.layer("enlarge", Resize(self.scale, "nearest"), y)
+        y = d.layer("tail_large", Conv(self.channels), y)
+        return d.layer("sum", Add(), y, d.layer("skip", Resize(self.scale, "nearest"), "x")) if skip else y
+
+
+def _own(factor: int) -> str:
+    """What the names of layers begin with, so that factors share no weights."""
+    return f"u{factor}_" if factor > 1 else ""
 
 
 def _one(pick: Pick, name: str, options: tuple[T, ...]) -> T:
