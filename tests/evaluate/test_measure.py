@@ -20,6 +20,7 @@ from falconet.evaluate.memory import peak_bytes
 from falconet.evaluate.meter import Here, Item, Readings, Remote, Rounds, item_of
 from falconet.evaluate.survey import blocks_of_space, in_context
 from falconet.files import read_lines
+from falconet.graph import costs
 from falconet.spaces import Restoration, build, sample
 from falconet.zoo import ZOO
 
@@ -58,6 +59,19 @@ def test_blocks_are_found_whatever_their_neighbours_cost_and_networks_follow(tmp
     for _ in range(5):
         spec = build(SPACE, sample(SPACE, Random(7)))
         assert Estimator(device)(spec, SIZES).how == "table"
+
+
+def test_blocks_of_a_named_network_are_in_the_table_too(tmp_path):
+    named = ZOO["plain_4x16"]()
+    device = measure_device(PLAN, SPACE, Fake(), tmp_path / "log", quiet, [named])
+    found, other = (Estimator(device)(spec, SIZES) for spec in (named, build(SPACE, sample(SPACE, Random(7)))))
+    assert found.how == other.how == "table"
+    true = [0.05 + 40 * costs(spec, *SIZES).macs / 1e9 for spec in (named, build(SPACE, sample(SPACE, Random(7))))]
+    assert found.ms / other.ms == pytest.approx(true[0] / true[1], rel=1e-6)
+    without = measure_device(PLAN, SPACE, Fake(), tmp_path / "other", quiet)
+    assert Estimator(without)(named, SIZES).how == "linear"
+    with pytest.raises(UserError, match="other settings"):
+        measure_device(PLAN, SPACE, Fake(), tmp_path / "log", quiet)
 
 
 def test_a_stopped_measurement_goes_on_and_ends_alike(tmp_path):

@@ -16,7 +16,7 @@ from falconet.run.plan import check_feasible, describe, make_plan
 from falconet.run.progress import Silent
 from falconet.run.recipe import dump, parse
 from falconet.run.searches import read_recipe
-from falconet.run.wanted import counter, main_cost, resolved, sizes, wanted
+from falconet.run.wanted import counter, main_cost, references, resolved, sizes, wanted
 from falconet.search import read_trials
 from falconet.spaces import build
 from falconet.zoo import ZOO
@@ -88,6 +88,8 @@ def test_a_share_becomes_the_number_that_the_device_tells(tiny):
     recipe = resolved(with_budget(tiny, latency_ms={"phone": "50% of plain_4x16"}, params="10% of espcn"))
     told = Estimator(device)(ZOO["plain_4x16"](), sizes(tiny)).ms
     limits = recipe.budget.limits()
+    told_by = references(with_budget(tiny, latency_ms={"phone": "50% of plain_4x16"}, params="10% of plain_4x16"))
+    assert told_by == [ZOO["plain_4x16"]()] and references(recipe) == []
     assert limits["latency_ms.phone"] == pytest.approx(0.5 * told)
     assert limits["params"] == pytest.approx(0.1 * costs(ZOO["espcn"](), (64, 128)).params)
     assert resolved(recipe) is recipe
@@ -114,7 +116,7 @@ def test_a_plan_says_which_devices_and_which_blocks_they_do_not_know(tiny):
     plan = make_plan(resolved(recipe), Silent())
     lines = "\n".join(describe(recipe, plan))
     assert "latency predicted for phone (onnxruntime" in lines and "90% of plain_4x16 is" in lines
-    assert "does not know at this size" in lines
+    assert "does not know at this size" in lines and "roughly: the device's table lacks blocks of it" in lines
     with pytest.raises(UserError, match="smallest cost there is: latency_ms"):
         check_feasible(with_budget(tiny, latency_ms=1e-6, on="phone"))
 

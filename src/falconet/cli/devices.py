@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from falconet.evaluate.device import Device
     from falconet.evaluate.estimate import Estimator
     from falconet.evaluate.meter import Meter
+    from falconet.graph import NetSpec
     from falconet.spaces import Space
 
 Runtime = Annotated[str | None, typer.Option("--runtime", help="The runtime: see `falconet list targets`.")]
@@ -99,12 +100,12 @@ def add(
     path = device_path(name)
     if path.exists():
         raise UserError(f"there is a device {name!r} already ({path}): choose another name, or delete that file")
-    title, given, sizes = _space(space, recipe, settings or [], input_shape)
+    title, given, sizes, also = _space(space, recipe, settings or [], input_shape)
     meter = _meter(runtime, threads, remote, None)
     plan = Onboarding(name, title, sizes, seed, held_out=networks, most_blocks=blocks, minutes=minutes)
     log = path.with_name(f"{name}.measuring.jsonl")
     try:
-        device = measure_device(plan, given, meter, log, remark)
+        device = measure_device(plan, given, meter, log, remark, also)
     except KeyboardInterrupt:
         remark("stopped; what is measured is kept: the same command goes on")
         raise typer.Exit(130) from None
@@ -230,20 +231,22 @@ def _size(input_shape: str, channels: int, title: str) -> tuple[int, int]:
 
 def _space(
     space: str | None, recipe: Path | None, settings: list[str], input_shape: str | None
-) -> tuple[str, Space, tuple[tuple[int, int], ...]]:
-    """The space in words, the space, and (height, width) of each input."""
+) -> tuple[str, Space, tuple[tuple[int, int], ...], list[NetSpec]]:
+    """The space in words, the space, (height, width) of each input, and networks that a recipe's limits are told by."""
     from random import Random
 
     from falconet.run.recipe import load
-    from falconet.run.wanted import sizes
+    from falconet.run.wanted import references, sizes
     from falconet.spaces import build, sample
 
     if (space is None) == (recipe is None):
         raise UserError(
             "say what to measure: --space restoration (see `falconet list spaces`), or --recipe recipe.yaml"
         )
+    also: list[NetSpec] = []
     if recipe is not None:
         loaded = load(recipe, settings)
+        also = references(loaded)
         given, at = loaded.space, sizes(loaded)
         title = f"{getattr(given, 'name', 'the space')} of a recipe"
     else:
@@ -259,7 +262,7 @@ def _space(
         if not isinstance(scale, int):
             raise UserError(f"say how large an input is: --input {inputs[0].channels}x224x224, or another size")
         at = ((DEFAULT_OUTPUT[1] // scale, DEFAULT_OUTPUT[0] // scale),) * len(inputs)
-    return title, given, at
+    return title, given, at, also
 
 
 def _named_space(space: str) -> Space:

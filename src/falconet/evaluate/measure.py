@@ -80,13 +80,17 @@ class Batch:
     system: str
 
 
-def measure_device(settings: Onboarding, space: Space, meter: Meter, log: Path, say: Say) -> Device:
+def measure_device(
+    settings: Onboarding, space: Space, meter: Meter, log: Path, say: Say, also: Sequence[NetSpec] = ()
+) -> Device:
     """The device, measured and checked. Goes on with `log` when it holds a part of the same measurement.
+
+    The table has the blocks of the networks `also` as well: those that limits are told by ("60% of fsrcnn").
 
     UserError when the log is of another measurement, or the meter cannot measure.
     """
     rng = Random(settings.seed)
-    blocks = blocks_of_space(space, settings.sizes, rng, settings.most_blocks)
+    blocks = blocks_of_space(space, settings.sizes, rng, settings.most_blocks, also)
     nets = networks_of_space(space, rng, settings.calibration + settings.held_out)
     if len(nets) < settings.calibration + 2:
         raise UserError(
@@ -94,7 +98,7 @@ def measure_device(settings: Onboarding, space: Space, meter: Meter, log: Path, 
         )
     batches = _batches(blocks, nets, settings)
     shared = _seconds(batches, settings.minutes)
-    done = _read(log, settings, meter)
+    done = _read(log, settings, meter, also)
     say(f"{len(blocks)} blocks and {len(nets)} networks in {len(batches)} batches; {len(done)} are measured already")
     for number, batch in enumerate(batches):
         if number not in done:
@@ -174,9 +178,10 @@ def _written(log: Path, number: int, found: Readings) -> Batch:
     return batch
 
 
-def _read(log: Path, settings: Onboarding, meter: Meter) -> dict[int, Batch]:
+def _read(log: Path, settings: Onboarding, meter: Meter, also: Sequence[NetSpec]) -> dict[int, Batch]:
     """The batches of a log; it is begun when there is none. UserError when it is of another measurement."""
-    mine = json.loads(json.dumps({**asdict(settings), "runtime": meter.runtime, "threads": meter.threads}))
+    what = {"runtime": meter.runtime, "threads": meter.threads, "also": [spec.digest for spec in also]}
+    mine = json.loads(json.dumps({**asdict(settings), **what}))
     lines = [json.loads(line) for line in read_lines(log)]
     if not lines:
         append_line(log, json.dumps({"settings": mine, "falconet": __version__}))

@@ -29,8 +29,10 @@ QUIET = 200
 MOST_NEIGHBOURS = 500
 
 
-def blocks_of_space(space: Space, sizes: tuple[Size, ...], rng: Random, most: int) -> list[Block]:
-    """The blocks of a space's networks, at most `most`, the commonest first.
+def blocks_of_space(
+    space: Space, sizes: tuple[Size, ...], rng: Random, most: int, also: Sequence[NetSpec] = ()
+) -> list[Block]:
+    """The blocks of a space's networks, at most `most`, the commonest first; then those of the networks `also`.
 
     Met on the way: the extremes with their neighbours, then random networks until 200 in a row bring nothing new. Where
     a space has more kinds of blocks than `most` (cells, widths that vary everywhere), its blocks are taken apart into
@@ -42,7 +44,8 @@ def blocks_of_space(space: Space, sizes: tuple[Size, ...], rng: Random, most: in
         taken_apart = _counted([[part for block in blocks_of(s, *sizes) for part in parts_of(block)] for s in specs])
         if len(taken_apart) < len(found):
             found = taken_apart
-    return found[:most]
+    kept = {block.key: block for block in found[:most]}
+    return list((kept | {block.key: block for spec in also for block in blocks_of(spec, *sizes)}).values())
 
 
 def networks_of_space(space: Space, rng: Random, count: int) -> list[NetSpec]:

@@ -37,6 +37,7 @@ from falconet.run.suits import check_suits
 from falconet.run.teacher import lesson, taught
 from falconet.run.wanted import (
     counter,
+    guessed_shares,
     is_random,
     main_cost,
     objectives,
@@ -61,6 +62,7 @@ DRAWS = 500  # networks drawn to know what the space costs
 CHECKED = 100  # of them, the smallest and the largest among them, are checked to suit the task
 TIMED_NETWORKS = 12
 MOST_SECONDS = 15.0  # of timing them, five rounds at least
+GUESSED = ", roughly: the device's table lacks blocks of it; `falconet device add NAME --recipe` measures them too"
 ROOM = 1.5  # the largest network should cost at most this many times the largest budget
 
 
@@ -242,7 +244,11 @@ def describe(recipe: Recipe, plan: Plan) -> list[str]:
     for name, minutes in plan.minutes.items():
         lines.append(f"{name:<24}{minutes:>10.1f}" + (f"{plan.steps[name]:>10,}" if name in plan.steps else ""))
     lines.append(f"{'together':<24}{sum(plan.minutes.values()):>10.1f}")
-    told = [f"{name}: {text} is {format_quantity(limits[name])}" for name, text in shares.items()]
+    guessed = guessed_shares(recipe, shares)
+    told = [
+        f"{name}: {text} is {format_quantity(limits[name])}" + (GUESSED if name in guessed else "")
+        for name, text in shares.items()
+    ]
     return [*lines, *told, *(f"Note: {note}" for note in plan.notes)]
 
 

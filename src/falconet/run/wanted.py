@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from falconet.errors import UserError
 from falconet.evaluate import Budget, Objective, format_quantity
+from falconet.evaluate.score import parse_share
 from falconet.graph import costs
 from falconet.run.devices import device_latencies
 from falconet.run.predict import LatencyLine
@@ -80,6 +81,22 @@ def resolved(recipe: Recipe) -> Recipe:
         return found[name]
 
     return recipe.model_copy(update={"budget": recipe.budget.resolved(cost)})
+
+
+def guessed_shares(recipe: Recipe, shares: Mapping[str, str]) -> set[str]:
+    """Those of a budget's `shares` whose network a device guesses by its linear model: its table lacks blocks of it."""
+    predictors, at = device_latencies(recipe.budget), sizes(recipe)
+    return {
+        name
+        for name, text in shares.items()
+        if name in predictors and predictors[name](_named_network(recipe, parse_share(text)[1]), at).how == "linear"
+    }
+
+
+def references(recipe: Recipe) -> list[NetSpec]:
+    """The networks that limits of the budget are told by, each once. UserError when there is no such network."""
+    names = dict.fromkeys(parse_share(text)[1] for text in recipe.budget.shares.values())
+    return [_named_network(recipe, name) for name in names]
 
 
 def _named_network(recipe: Recipe, name: str) -> NetSpec:
