@@ -24,6 +24,18 @@ def test_lines_come_every_ten_seconds_and_at_the_end() -> None:
     assert "left" not in lines[-1]
 
 
+def test_the_time_left_forgets_a_pause() -> None:
+    out, clock = io.StringIO(), Clock()
+    with Lines(out, clock).task("search", 150) as update:
+        for done in range(1, 151):
+            clock.now += 3600.0 if done == 60 else 1.0
+            update(done)
+    lines = out.getvalue().splitlines()
+    assert lines[4] == "search  50/150  1.0/s  1:40 left"
+    assert "search  140/150  1.0/s  0:10 left" in lines
+    assert lines[-1] == "search  150/150  2.4/min"
+
+
 def test_a_task_that_does_nothing_says_nothing() -> None:
     out = io.StringIO()
     with Lines(out).task("search", 40):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import IO, TYPE_CHECKING, Protocol
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_OF_PACE = 60.0
 
 
 class Update(Protocol):
@@ -50,6 +52,24 @@ class Silent:
         """Say nothing."""
 
 
+class Pace:
+    """How fast a task goes, over the last minute: a laptop that slept in between is soon forgotten."""
+
+    def __init__(self, start: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._marks = deque([(clock(), start)])
+
+    def at(self, done: int) -> tuple[int, float]:
+        """How much was done in how many seconds, up to now."""
+        now = self._clock()
+        if now - self._marks[-1][0] >= 1:
+            self._marks.append((now, done))
+        while len(self._marks) > 2 and now - self._marks[0][0] > SECONDS_OF_PACE:
+            self._marks.popleft()
+        began, before = self._marks[0]
+        return done - before, now - began
+
+
 class Lines:
     """Plain lines, for logs and pipes."""
 
@@ -61,19 +81,21 @@ class Lines:
     def task(self, name: str, total: int, start: int = 0) -> Iterator[Update]:
         """A task that writes a line at most every ten seconds, and one at its end."""
         began = last = self._clock()
+        pace = Pace(start, self._clock)
         state: tuple[int, dict[str, float]] = (start, {})
 
         def update(done: int, **figures: float) -> None:
             nonlocal last, state
             state = (done, figures)
+            lately = pace.at(done)
             if self._clock() - last >= SECONDS_BETWEEN_LINES:
                 last = self._clock()
-                self.say(line(name, done, total, start, self._clock() - began, figures))
+                self.say(line(name, done, total, *lately, figures))
 
         yield update
         done, figures = state
         if done > start:
-            self.say(line(name, done, total, start, self._clock() - began, figures))
+            self.say(line(name, done, total, done - start, self._clock() - began, figures))
 
     def say(self, text: str) -> None:
         """Write one line."""
@@ -89,13 +111,11 @@ class Bars:
     @contextmanager
     def task(self, name: str, total: int, start: int = 0) -> Iterator[Update]:
         """A task with a bar of its own."""
-        began = time.monotonic()
+        pace = Pace(start, time.monotonic)
         bar = self._bars.add_task(name, total=total, completed=start, rate="", figures="")
 
         def update(done: int, **figures: float) -> None:
-            self._bars.update(
-                bar, completed=done, rate=rate(done - start, time.monotonic() - began), figures=listed(figures)
-            )
+            self._bars.update(bar, completed=done, rate=rate(*pace.at(done)), figures=listed(figures))
 
         yield update
         self._bars.stop_task(bar)
@@ -128,14 +148,14 @@ def shown(out: IO[str] | None = None) -> Iterator[Progress]:
         yield Bars(bars)
 
 
-def line(name: str, done: int, total: int, start: int, seconds: float, figures: dict[str, float]) -> str:
-    """One line of progress.
+def line(name: str, done: int, total: int, count: int, seconds: float, figures: dict[str, float]) -> str:
+    """One line of progress; lately, `count` were done in so many seconds.
 
-    >>> line("search", 30, 300, 10, 10.0, {"psnr_y": 36.9})
+    >>> line("search", 30, 300, 20, 10.0, {"psnr_y": 36.9})
     'search  30/300  2.0/s  2:15 left  psnr_y 36.90'
     """
-    per_second = (done - start) / seconds if seconds > 0 else 0.0
-    parts = [name, f"{done}/{total}", rate(done - start, seconds)]
+    per_second = count / seconds if seconds > 0 else 0.0
+    parts = [name, f"{done}/{total}", rate(count, seconds)]
     if per_second > 0 and done < total:
         parts.append(f"{minutes((total - done) / per_second)} left")
     return "  ".join(part for part in (*parts, listed(figures)) if part)
