@@ -1,11 +1,12 @@
-"""Export every shipped network and 20 random ones of a space to every target that runs here; fill docs/targets.md.
+"""Export every shipped network and 20 random ones of each space to every target that runs here; fill docs/targets.md.
 
-    python scripts/export_table.py                      # all targets that are installed; about ten minutes
+    python scripts/export_table.py                      # all targets that are installed, all spaces
     python scripts/export_table.py --targets ncnn       # some; the others keep the figures they had
     python scripts/export_table.py --page               # only write the page again from the result file
 
 Figures go to results/export_targets.json: bytes, largest difference from PyTorch on real pictures, time to convert.
-Files that take one picture size are made for SIZE.
+Files that take one picture size are made for SIZE, those of classifiers for the size in SIZES. On an idle machine, for
+the times; what was exported already is not exported again (the work of an interrupted command is kept).
 """
 
 from __future__ import annotations
@@ -18,54 +19,99 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falconet.deploy import TARGETS, ExportRefused, load_model, shipped_models
 from falconet.deploy.export import Source, export, source_of
+from falconet.deploy.proof import proof_photos
 from falconet.errors import UserError
 from falconet.files import write_json
+from falconet.graph import NetSpec
+from falconet.spaces import SPACES
+from falconet.train.recalibrate import normed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from falconet.graph.network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "results" / "export_targets.json"
 PAGE = ROOT / "docs" / "targets.md"
 SIZE = (90, 160)  # height, width
-SPACE = "restoration"
+SIZES = {"shuffle": (224, 224), "fbnet": (224, 224), "nas_bench_201": (32, 32)}
+SHIPPED = "shipped"
 NETS = 20
+BATCHES = 40  # of four views, for the statistics of batch norm
 
 
-def sources(seed: int) -> Iterator[Source]:
-    """The shipped networks, and random ones of the space with fresh weights."""
+def sources(space: str, seed: int) -> Iterator[tuple[str, Source]]:
+    """Random networks of a space with fresh weights, or the shipped networks; each made when it is asked for."""
     import torch
 
-    from falconet.graph.network import Network, deployed
-    from falconet.spaces import SPACES, build, sample
+    from falconet.graph.network import deployed
+    from falconet.spaces import build, sample
 
-    for name in shipped_models():
-        yield source_of(load_model(name))
-    space = SPACES[SPACE]()
+    if space == SHIPPED:
+        for name in shipped_models():
+            yield name, source_of(load_model(name))
+        return
+    given = SPACES[space]()
     for number in range(NETS):
         torch.manual_seed(seed + number)
-        yield Source(f"random {number}", deployed(Network(build(space, sample(space, Random(seed + number))))), {})
+        network = _alive(build(given, sample(given, Random(seed + number))), SIZES.get(space, SIZE))
+        yield f"random {number}", Source(f"random {number}", deployed(network), {})
 
 
-def measured(target: str, seed: int) -> dict[str, Any]:
-    """What exporting to one target came to: its version, and a row for each network."""
+def _alive(spec: NetSpec, size: tuple[int, int]) -> Network:
+    """A network whose values are of ordinary size in every layer: with outputs near 0 nothing could differ.
+
+    Weights begin as in a training; batch norms know the statistics of photos.
+    """
+    import torch
+
+    from falconet.graph.network import Network
+    from falconet.train.init import msra
+
+    network = Network(spec)
+    msra(network, [spec])
+    photo = torch.from_numpy(proof_photos()[0].transpose(2, 0, 1).copy())[None]
+    rows = torch.randint(0, 2, (BATCHES, 4, 3)).tolist()
+    with torch.no_grad():
+        for batch in rows if normed(spec) else []:
+            views = torch.cat([_view(photo, size, *one) for one in batch])
+            network.train()((views[:, : spec.inputs[0].channels],))
+    return network.eval()
+
+
+def _view(photo: Tensor, size: tuple[int, int], across: int, down: int, dark: int) -> Tensor:
+    """The photo at that size, mirrored and darkened."""
+    from torch.nn.functional import interpolate
+
+    turned = photo.flip([axis for axis, flip in ((3, across), (2, down)) if flip])
+    return interpolate(turned, size, mode="bilinear") * (0.6 if dark else 1.0)
+
+
+def measured(target: str, space: str, seed: int) -> dict[str, Any]:
+    """What exporting to one target came to: a row for each network."""
     rows: dict[str, Any] = {}
-    for source in sources(seed):
+    for name, source in sources(space, seed):
         with TemporaryDirectory() as folder:
             try:
-                facts = export(source, target, Path(folder) / "out", sizes=[SIZE])
+                facts = export(source, target, Path(folder) / "out", sizes=[SIZES.get(space, SIZE)])
             except (UserError, ExportRefused) as error:
-                rows[source.name] = {"refused": str(error)}
+                rows[name] = {"refused": str(error)}
+                print(f"{target}: {space}: {name}: {error}", file=sys.stderr, flush=True)
                 continue
-        rows[source.name] = {
+        rows[name] = {
             "bytes": sum(facts.files.values()),
             "largest": facts.proof.largest if facts.proof else None,
             "seconds": facts.convert_seconds,
         }
-        print(f"{target}: {source.name}: {rows[source.name]}", file=sys.stderr, flush=True)
-    return {"runtime": TARGETS[target]().version(), "networks": rows}
+        print(f"{target}: {space}: {name}: {rows[name]}", file=sys.stderr, flush=True)
+    return rows
 
 
 def contract_table() -> str:
@@ -82,29 +128,44 @@ def contract_table() -> str:
     return "\n".join(lines)
 
 
-def result_table(result: Mapping[str, Any]) -> str:
-    """What was measured."""
-    shipped = [name for name in shipped_models() if any(name in one["networks"] for one in result["targets"].values())]
-    random = [f"random {number}" for number in range(NETS)]
-    head = ["target", *(f"{name}: kB, difference" for name in shipped)]
-    head += [f"{NETS} random networks: proved", "largest difference", "seconds to convert, median"]
-    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
-    for target, found in result["targets"].items():
-        rows = found["networks"]
-        drawn = [rows[name] for name in random if "bytes" in rows.get(name, {})]
-        seconds = sorted(row["seconds"] for row in rows.values() if "bytes" in row)
-        cells = [f"`{target}` ({found['runtime'].rpartition(' ')[2]})"]
-        cells += [_cell(rows.get(name, {})) for name in shipped]
-        worst = [row["largest"] for row in drawn if row["largest"] is not None]
-        cells += [str(len(drawn)), f"{max(worst):.1g}" if worst else "not proved"]
-        cells.append(f"{seconds[len(seconds) // 2]:.2g}" if seconds else "")
-        lines.append(f"| {' | '.join(cells)} |")
+def shipped_table(result: Mapping[str, Any]) -> str:
+    """The shipped networks: kilobytes and the largest difference, a column for each target."""
+    targets = result["targets"]
+    head = [
+        "network: kB, largest difference",
+        *(f"`{one}` ({targets[one]['runtime'].rpartition(' ')[2]})" for one in targets),
+    ]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * len(targets)]
+    for name in shipped_models():
+        cells = [_cell(found["spaces"].get(SHIPPED, {}).get(name, {})) for found in targets.values()]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def random_table(result: Mapping[str, Any]) -> str:
+    """Random networks of each space: how many were proved, the largest difference, the median time to convert."""
+    targets = result["targets"]
+    head = ["space: proved, largest difference, median seconds", *(f"`{one}`" for one in targets)]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * len(targets)]
+    for space in SPACES:
+        cells = [_cells(found["spaces"].get(space, {})) for found in targets.values()]
+        lines.append(f"| `{space}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(rows: Mapping[str, Any]) -> str:
+    if not rows:
+        return "not run"
+    proved = [row for row in rows.values() if row.get("largest") is not None]
+    if not proved:
+        return f"0 of {len(rows)}" if any("refused" in row for row in rows.values()) else "not proved"
+    worst, seconds = max(row["largest"] for row in proved), median(row["seconds"] for row in proved)
+    return f"{len(proved)} of {len(rows)}, {worst:.1g}, {seconds:.2g}"
 
 
 def _cell(row: Mapping[str, Any]) -> str:
     if "bytes" not in row:
-        return "refused" if row else ""
+        return "refused" if row else "not run"
     difference = "not proved" if row["largest"] is None else f"{row['largest']:.1g}"
     return f"{row['bytes'] / 1000:.0f}, {difference}"
 
@@ -123,32 +184,52 @@ def main() -> None:
     """Measure, write the result file, fill the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", nargs="*", choices=list(TARGETS), default=list(TARGETS))
+    parser.add_argument("--spaces", nargs="*", choices=[SHIPPED, *SPACES], default=[SHIPPED, *SPACES])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="export what has figures already, too")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
-    before = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"targets": {}}
-    found = dict(before["targets"])
-    for target in [] if given.page else given.targets:
-        try:
-            TARGETS[target]().version()
-        except UserError as error:
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        found[target] = measured(target, given.seed)
-        result = {
+    for space in [] if given.page else given.spaces:
+        for target in given.targets:
+            _update(target, space, given.seed, given.again)
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
+    tables = {
+        "what they take": contract_table(),
+        "what ships, measured": shipped_table(result),
+        "what was drawn, measured": random_table(result),
+    }
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
+def _update(target: str, space: str, seed: int, again: bool) -> None:
+    """Bring the result file up to date with one target and one space."""
+    result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"targets": {}}
+    try:
+        runtime = TARGETS[target]().version()
+    except UserError as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return
+    there = result["targets"].get(target, {})
+    spaces = there.get("spaces", {}) if there.get("runtime") == runtime and not again else {}
+    expected = shipped_models() if space == SHIPPED else [f"random {number}" for number in range(NETS)]
+    if set(spaces.get(space, {})) == set(expected):
+        return
+    found = {
+        **result["targets"],
+        target: {"runtime": runtime, "spaces": {**spaces, space: measured(target, space, seed)}},
+    }
+    write_json(
+        RESULT,
+        {
             "command": "python scripts/export_table.py",
-            "seed": given.seed,
-            "space": SPACE,
-            "size": list(SIZE),
+            "seed": seed,
+            "sizes": {SHIPPED: list(SIZE), **{name: list(SIZES.get(name, SIZE)) for name in SPACES}},
             "python": platform.python_version(),
             "machine": platform.machine(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
             "targets": {name: found[name] for name in TARGETS if name in found},
-        }
-        write_json(RESULT, result)
-    result = json.loads(RESULT.read_text(encoding="utf-8"))
-    tables = {"what they take": contract_table(), "what was measured": result_table(result)}
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        },
+    )
 
 
 if __name__ == "__main__":
