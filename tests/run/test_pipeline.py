@@ -181,6 +181,19 @@ def test_the_supernet_serves_another_budget(finished: Path, a_copy: Copy) -> Non
         pipeline.search(folder, ["space.width=[4]"])
 
 
+def test_a_network_that_two_searches_keep_is_trained_once(finished: Path, a_copy: Copy) -> None:
+    folder = a_copy(finished)
+    pipeline.search(folder, ["final.at=[8M]"])
+    record = Record(folder)
+    facts = record.facts("final.macs-8M-search-2")
+    assert facts == {**record.facts("final.macs-8M"), "same_as": "macs-8M"} and facts["steps"] > 0
+    one, two = (folder / "checkpoints" / f"macs-8M{end}" / "kept.safetensors" for end in ("", "-search-2"))
+    assert one.read_bytes() == two.read_bytes() and not list(two.parent.glob("step-*"))
+    assert {row.name for row in read_results(folder).models} >= {"macs-8M", "macs-8M-search-2"}
+    pipeline.search(folder, ["final.at=[8M]", "final.learning_rate=1e-4"])
+    assert "same_as" not in record.facts("final.macs-8M-search-3")
+
+
 def test_a_search_needs_a_trained_supernet(begun: Path, a_copy: Copy) -> None:
     with pytest.raises(UserError, match="not trained yet"):
         pipeline.search(a_copy(begun), ["budget.macs=4M"])

@@ -4,15 +4,19 @@
     checkpoints/NAME/kept.safetensors      what it came to
     stages/final.NAME.json                 its figures before and after, and which of the two weights are better
 
+A network that two searches keep is trained once, if it is to be trained alike: the second takes the first one's weights.
 With several workers the networks train side by side (`side_by_side`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from falconet.files import write_bytes
 from falconet.run.choosing import Chosen
 from falconet.run.progress import Progress
 from falconet.run.proxy import judged_with
@@ -45,12 +49,38 @@ def train_all(
 ) -> None:
     """Train every kept network that is not trained yet, as many at once as the recipe has workers."""
 
+    for chosen in kept:
+        if not record.done(stage_of(chosen)):
+            _take_over_twin(record, chosen, _training(one, chosen))
+
     def job(chosen: Chosen) -> Job:
         count = steps[chosen.steps_of]
         here = partial(train_one, record, one, chosen, supernet, dataset, count, progress)
         return Job(("final", one.id, chosen.name), chosen.name, count, here)
 
     do_all(record, one.recipe, [job(chosen) for chosen in kept if not record.done(stage_of(chosen))], progress)
+
+
+def _training(one: OneSearch, chosen: Chosen) -> str:
+    """All that is asked of a final training, within a run: two that are asked the same are one."""
+    how = one.recipe.final.model_dump(mode="json", exclude={"at", "seeds"})
+    what = {"network": chosen.trial.network, "seed": chosen.seed, "how": how}
+    return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _take_over_twin(record: Record, chosen: Chosen, training: str) -> None:
+    """End the network's stage with what the same training came to for another search, if it was done there."""
+    for path in sorted(record.path("stages").glob("final.*.json")):
+        facts = record.facts(path.stem) if record.done(path.stem) else {}
+        if facts.get("training") != training:
+            continue
+        name = path.stem.removeprefix("final.")
+        with record.stage(stage_of(chosen)) as clock:
+            kept = record.path("checkpoints", name, "kept.safetensors")
+            if kept.exists():
+                write_bytes(record.path("checkpoints", chosen.name, "kept.safetensors"), kept.read_bytes())
+            clock.finish({**facts, "same_as": name})
+        return
 
 
 def train_one(
@@ -74,7 +104,8 @@ def train_one(
     network = fresh(spec, seed) if from_scratch else judged_with(record, recipe, supernet, dataset, spec)
     with record.stage(stage_of(chosen)) as clock, progress.task(chosen.name, steps) as update:
         if steps == 0:
-            clock.finish({"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"})
+            none = {"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"}
+            clock.finish({**none, "training": _training(one, chosen)})
             return
 
         def on_step(step: int, loss: float) -> None:
@@ -97,6 +128,7 @@ def train_one(
                 "inherited": dict(inherited),
                 "final": dict(final),
                 "weights": "final" if better else "inherited",
+                "training": _training(one, chosen),
             }
         )
 
