@@ -59,6 +59,10 @@ def test_a_model_goes_on_from_its_weights(falconet: Command, small_photos: Path,
     assert read_results(folder).judged_with == "model"
     (found,) = read_results(folder).models
     assert found.inherited["psnr_y"] > 25 and abs(found.final["psnr_y"] - found.inherited["psnr_y"]) < 1
+    card = (folder / "models" / found.name / "card.md").read_text()
+    assert "began with the weights of sr-x2-small, trained before. Of those: 270 pictures: BSD200, T91." in card
+    assert "Terms of the pictures: BSD200" in card  # what taught it before binds it still
+    assert load_model(folder / "models" / found.name).facts.arch == load_model("sr-x2-small").facts.arch
     shutil.rmtree(mine)
     recipe = folder / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("learning_rate: 0.001", "learning_rate: 0.9"))

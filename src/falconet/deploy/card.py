@@ -21,7 +21,7 @@ def card(facts: Facts) -> str:
         _section("What it is", _what(facts, spec)),
         _section("What it costs", _costs(facts)),
         _section("How good it is", _quality(facts)),
-        _section("What it was trained on", _training(facts.training)),
+        _section("What it was trained on", "\n".join(training_lines(facts.training))),
         _section("What it is for, and what it is not", _use(facts)),
         _section("How to run it", _how(facts)),
     ]
@@ -102,7 +102,8 @@ def _figure(figures: Mapping[str, float], key: str) -> str:
     return f"{value:.4f}" if abs(value) < 2 else f"{value:.2f}"
 
 
-def _training(training: Training) -> str:
+def training_lines(training: Training) -> list[str]:
+    """What made the weights, in sentences for people."""
     lines = []
     if training.source or training.pictures is not None:
         count = f"{training.pictures} pictures" if training.pictures is not None else "Pictures"
@@ -118,7 +119,7 @@ def _training(training: Training) -> str:
     }
     facts = [f"{name} {value}" for name, value in known.items() if value is not None]
     lines.append(f"Training: {', '.join(facts)}." if facts else "")
-    return "\n".join(line for line in [*lines, training.notes] if line)
+    return [line for line in [*lines, training.notes] if line]
 
 
 def _use(facts: Facts) -> str:

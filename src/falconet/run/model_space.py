@@ -6,11 +6,13 @@ earlier run more time: `space: {model: runs/x/models/best}`. A run folder keeps 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from falconet.deploy.card import training_lines
 from falconet.errors import UserError
 from falconet.graph import NetSpec
 from falconet.spaces import Pick
@@ -49,6 +51,17 @@ class ModelSpace(BaseModel):
 
         folder = _loaded(self.model).folder
         return {f"{FOLDER}/{name}": (folder / name).read_bytes() for name in (FILE, WEIGHTS)}
+
+    @property
+    def arch(self) -> Mapping[str, object]:
+        """The decisions that once led to the network, in the space it was found in."""
+        return _loaded(self.model).facts.arch
+
+    def lineage(self) -> str:
+        """In a sentence, whose weights the run began with and what those had learned from."""
+        facts = _loaded(self.model).facts
+        before = " ".join(training_lines(facts.training))
+        return f"It began with the weights of {facts.name}, trained before. Of those: {before}"
 
     def give_weights(self, network: Network) -> None:
         """Put the model's weights into `network`, the store of this space."""

@@ -21,6 +21,8 @@ from falconet.files import write_bytes
 from falconet.graph import reach
 from falconet.run.choosing import Chosen
 from falconet.run.devices import is_here, named_devices
+from falconet.run.model_space import ModelSpace
+from falconet.run.prepared import unwrapped
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Json, Record, now
@@ -148,7 +150,7 @@ def _result(result: TestResult) -> Json:
 
 def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, dataset: Dataset) -> None:
     """Write the model folder."""
-    recipe = one.recipe
+    recipe, space = one.recipe, unwrapped(one.recipe.space)
     facts, tested = record.facts(stage_of(chosen)), record.facts(f"test.{chosen.name}")
     steps, minutes = facts["steps"], facts.get("core_minutes")
     assert isinstance(steps, int) and isinstance(minutes, float | None)
@@ -158,7 +160,7 @@ def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, da
         task=recipe.task,
         samples=proof_samples(recipe.task, dataset),
         sizes=sizes(recipe),
-        arch=chosen.trial.arch.to_json(),
+        arch=space.arch if isinstance(space, ModelSpace) else chosen.trial.arch.to_json(),
         metrics=_means(tested),
         training=Training(
             seed=recipe.seed,
@@ -168,9 +170,18 @@ def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, da
             pictures=len(dataset.train_names),
             source=", ".join(path.name for path in recipe.data.train),
             terms=recipe.data.terms,
-            notes="" if facts["weights"] == "final" else f"Weights as inherited from {chosen.trial.weights}.",
+            notes=_origin(recipe, chosen, inherited=facts["weights"] != "final"),
         ),
     )
+
+
+def _origin(recipe: Recipe, chosen: Chosen, inherited: bool) -> str:
+    """Where the weights come from, if not from the training that the card tells of alone."""
+    said = [f"Weights as inherited from {chosen.trial.weights}."] if inherited else []
+    space = unwrapped(recipe.space)
+    if isinstance(space, ModelSpace) and (inherited or recipe.final.start == "inherited"):
+        said.append(space.lineage())
+    return " ".join(said)
 
 
 def _means(tested: Mapping[str, Json]) -> dict[str, dict[str, float]]:

@@ -4,7 +4,7 @@
     checkpoints/NAME/kept.safetensors      what it came to
     stages/final.NAME.json                 its figures before and after, and which of the two weights are better
 
-A network that two searches keep is trained once, if it is to be trained alike: the second takes the first one's weights.
+A network that two searches keep, to be trained alike, is trained once: the second takes the first one's weights.
 With several workers the networks train side by side (`side_by_side`).
 """
 
@@ -20,7 +20,7 @@ from falconet.files import write_bytes
 from falconet.run.choosing import Chosen
 from falconet.run.progress import Progress
 from falconet.run.proxy import judged_with
-from falconet.run.record import Record
+from falconet.run.record import Json, Record
 from falconet.run.searches import OneSearch
 from falconet.run.side_by_side import Job, do_all
 from falconet.run.supernet import Supernet, keep, load_kept
@@ -104,7 +104,7 @@ def train_one(
     network = fresh(spec, seed) if from_scratch else judged_with(record, recipe, supernet, dataset, spec)
     with record.stage(stage_of(chosen)) as clock, progress.task(chosen.name, steps) as update:
         if steps == 0:
-            none = {"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"}
+            none: dict[str, Json] = {"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"}
             clock.finish({**none, "training": _training(one, chosen)})
             return
 
