@@ -12,6 +12,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from falconet.deploy import DEFAULT_MODEL, ExportRefused, folder, load_model, model, place, read_model, shipped_models
+from falconet.deploy import script as program
+from falconet.deploy.card import card
+from falconet.deploy.targets import TARGETS
 from falconet.errors import UserError
 from falconet.graph import NetSpec, costs
 from falconet.tasks.images import Picture, read_picture
@@ -244,6 +247,9 @@ def test_every_model_that_ships_is_sound_and_agrees_with_its_onnx_file():
         found = load_model(name)
         assert found.name == name and {path.name for path in found.folder.iterdir()} >= FILES
         assert isinstance(found.spec, NetSpec) and found.facts.training.terms
+        written = program.run_script(name, found.facts.task, TARGETS["onnxruntime"](), "model.onnx")
+        assert (found.folder / "run.py").read_text() == written
+        assert (found.folder / "card.md").read_text() == card(found.facts)
 
 
 def run_script(where: Path, *arguments: Path) -> subprocess.CompletedProcess[str]:
