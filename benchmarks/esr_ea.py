@@ -28,12 +28,11 @@ from falconet.evaluate.paired import paired
 from falconet.evaluate.quality import quality
 from falconet.files import write_json
 from falconet.graph import NetSpec, costs
-from falconet.graph.network import Network
 from falconet.search import STRATEGIES, CreditSettings, Feasible, RandomSettings, SearchSettings, read_trials, search
 from falconet.spaces import Arch, Dense, build
 from falconet.tasks import Dataset, DataSettings, SuperResolution
 from falconet.train.fit import fit
-from falconet.train.init import msra
+from falconet.train.init import fresh
 from falconet.train.paths import alone
 from falconet.train.settings import TrainSettings
 
@@ -85,9 +84,7 @@ class Judge:
             )
 
     def judged(self, spec: NetSpec) -> dict[str, float]:
-        torch.manual_seed(self.seed)
-        network = Network(spec)
-        msra(network, [spec])
+        network = fresh(spec, self.seed)
         with tempfile.TemporaryDirectory() as folder:
             fit(network, TASK, self.dataset, TRAINING, alone(spec), self.steps, Path(folder), self.seed)
         return quality(network, TASK, self.dataset)

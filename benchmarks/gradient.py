@@ -50,7 +50,7 @@ from falconet.tasks import Classification, DataSettings
 from falconet.tasks.task import Dataset
 from falconet.train.fit import fit
 from falconet.train.gradient import GradientSettings, descend
-from falconet.train.init import msra
+from falconet.train.init import fresh
 from falconet.train.paths import alone, uniform
 from falconet.train.settings import TrainSettings
 
@@ -208,9 +208,7 @@ def lone(
 ) -> float:
     """Top-1 of a network trained from scratch, in per cent of the pictures held out."""
     spec = build(space_of(task), Arch.from_json(arch))
-    torch.manual_seed(seed)
-    network = Network(spec)
-    msra(network, [spec])
+    network = fresh(spec, seed)
     folder = given.work / "alone" / f"{spec.digest}_{given.final}_{seed}"
     fit(network, task, dataset, SGD, alone(spec), given.final, folder, seed)
     judged = replace(dataset, validation=dataset.holdout)

@@ -37,19 +37,15 @@ def judged_with(record: Record, recipe: Recipe, supernet: Supernet, dataset: Dat
 
 def train_proxy(record: Record, recipe: Recipe, proxy: ProxySettings, dataset: Dataset, spec: NetSpec) -> Network:
     """`spec` after its proxy training: trained now, trained on, or only read; always as its file has it."""
-    import torch
-
     from falconet.graph.network import Network
     from falconet.train.checkpoint import sweep
     from falconet.train.fit import fit
-    from falconet.train.init import msra
+    from falconet.train.init import fresh
     from falconet.train.paths import alone
 
     folder = record.path("checkpoints", version(recipe, proxy), spec.digest)
     if not (folder / "kept.safetensors").is_file():
-        torch.manual_seed(recipe.seed)
-        network = Network(spec)
-        msra(network, [spec])
+        network = fresh(spec, recipe.seed)
         fit(network, recipe.task, dataset, proxy, alone(spec), proxy.steps, folder, recipe.seed)
         keep(network, folder)
         sweep(folder, folder / "kept.safetensors")  # hundreds of networks: the state of the optimizers is not kept

@@ -49,21 +49,17 @@ def train_rival(
     record: Record, recipe: Recipe, rival: RivalSettings, dataset: Dataset, steps: int, progress: Progress
 ) -> Network:
     """The trained rival: trained now, trained on, or only read when it is done; always as its file has it."""
-    import torch
-
     from falconet.evaluate.quality import quality
     from falconet.graph.network import Network
     from falconet.train.fit import fit
-    from falconet.train.init import msra
+    from falconet.train.init import fresh
     from falconet.train.paths import alone
 
     spec, stage = rival_spec(recipe, rival), stage_of(rival)
     folder = record.path("checkpoints", stage)
     if record.done(stage):
         return load_kept(Network(spec), folder)
-    torch.manual_seed(recipe.seed + rival.seed)
-    network = Network(spec)
-    msra(network, [spec])
+    network = fresh(spec, recipe.seed + rival.seed)
     with record.stage(stage) as clock, progress.task(stage, steps) as update:
 
         def on_step(step: int, loss: float) -> None:

@@ -28,7 +28,6 @@ from falconet.run.teacher import lesson, take_over
 from falconet.spaces import build
 
 if TYPE_CHECKING:
-    from falconet.graph import NetSpec
     from falconet.graph.network import Network
     from falconet.tasks import Dataset
 
@@ -96,6 +95,7 @@ def train_one(
     from falconet.evaluate.quality import quality
     from falconet.graph.network import Network
     from falconet.train.fit import fit
+    from falconet.train.init import fresh
     from falconet.train.paths import alone
 
     recipe, folder = one.recipe, record.path("checkpoints", chosen.name)
@@ -131,19 +131,6 @@ def train_one(
                 "training": _training(one, chosen),
             }
         )
-
-
-def fresh(spec: NetSpec, seed: int) -> Network:
-    """A network that has learned nothing."""
-    import torch
-
-    from falconet.graph.network import Network
-    from falconet.train.init import msra
-
-    torch.manual_seed(seed)
-    network = Network(spec)
-    msra(network, [spec])
-    return network
 
 
 def trained(record: Record, one: OneSearch, chosen: Chosen, supernet: Supernet, dataset: Dataset) -> Network:

@@ -25,7 +25,7 @@ from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.side_by_side import Job, do_all
 from falconet.run.supernet import Supernet
-from falconet.run.training import fresh, stage_of
+from falconet.run.training import stage_of
 from falconet.run.wanted import counter, main_cost
 from falconet.search import Feasible, sample_by_cost
 from falconet.search.strategy import random_archs
@@ -64,6 +64,7 @@ def train_for_trust(
     """Train one of the networks that `draws` gives, and judge what it inherits; its stage is done afterwards."""
     from falconet.evaluate.quality import quality
     from falconet.train.fit import fit
+    from falconet.train.init import fresh
     from falconet.train.paths import alone
 
     spec, title, steps = build(recipe.space, arch), _stage(index), recipe.trust.steps

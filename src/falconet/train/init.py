@@ -63,6 +63,14 @@ def msra(network: Network, specs: Iterable[NetSpec], slope: float = 0.1) -> None
                 bias.zero_()
 
 
+def fresh(spec: NetSpec, seed: int) -> Network:
+    """A network that has learned nothing: every training from scratch begins with it."""
+    torch.manual_seed(seed)
+    network = Network(spec)
+    msra(network, [spec])
+    return network
+
+
 def _ends(flat: NetSpec) -> set[str]:
     """The slots that feed a sum, or from which an output is reached through linear operators alone."""
     by_name = {layer.name: layer for layer in flat.layers}
