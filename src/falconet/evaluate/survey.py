@@ -45,7 +45,8 @@ def blocks_of_space(
         if len(taken_apart) < len(found):
             found = taken_apart
     kept = {block.key: block for block in found[:most]}
-    return list((kept | {block.key: block for spec in also for block in blocks_of(spec, *sizes)}).values())
+    kept |= {block.key: block for spec in also for block in blocks_of(spec, *sizes)}
+    return list(kept.values())
 
 
 def networks_of_space(space: Space, rng: Random, count: int) -> list[NetSpec]:

@@ -230,7 +230,7 @@ def check_feasible(recipe: Recipe, latency: LatencyLine | None = None) -> Feasib
 
 def describe(recipe: Recipe, plan: Plan) -> list[str]:
     """The plan in lines for people."""
-    shares, recipe = recipe.budget.shares, resolved(recipe)
+    shares, guessed, recipe = recipe.budget.shares, guessed_shares(recipe), resolved(recipe)
     count = f"{plan.space_size.count:,}" if plan.space_size.exact else f"about {plan.space_size.count:.2g}"
     lines = [f"The space holds {count} architectures ({plan.space_size.how}).", ""]
     lines.append(f"{'cost of a network':<24}{'least':>10}{'median':>10}{'largest':>10}{'budget':>10}")
@@ -244,7 +244,6 @@ def describe(recipe: Recipe, plan: Plan) -> list[str]:
     for name, minutes in plan.minutes.items():
         lines.append(f"{name:<24}{minutes:>10.1f}" + (f"{plan.steps[name]:>10,}" if name in plan.steps else ""))
     lines.append(f"{'together':<24}{sum(plan.minutes.values()):>10.1f}")
-    guessed = guessed_shares(recipe, shares)
     told = [
         f"{name}: {text} is {format_quantity(limits[name])}" + (GUESSED if name in guessed else "")
         for name, text in shares.items()

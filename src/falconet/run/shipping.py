@@ -151,6 +151,7 @@ def _result(result: TestResult) -> Json:
 def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, dataset: Dataset) -> None:
     """Write the model folder."""
     recipe, space = one.recipe, unwrapped(one.recipe.space)
+    begun = space if isinstance(space, ModelSpace) else None
     facts, tested = record.facts(stage_of(chosen)), record.facts(f"test.{chosen.name}")
     steps, minutes = facts["steps"], facts.get("core_minutes")
     assert isinstance(steps, int) and isinstance(minutes, float | None)
@@ -160,7 +161,7 @@ def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, da
         task=recipe.task,
         samples=proof_samples(recipe.task, dataset),
         sizes=sizes(recipe),
-        arch=space.arch if isinstance(space, ModelSpace) else chosen.trial.arch.to_json(),
+        arch=begun.arch if begun else chosen.trial.arch.to_json(),
         metrics=_means(tested),
         training=Training(
             seed=recipe.seed,
@@ -170,17 +171,16 @@ def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, da
             pictures=len(dataset.train_names),
             source=", ".join(path.name for path in recipe.data.train),
             terms=recipe.data.terms,
-            notes=_origin(recipe, chosen, inherited=facts["weights"] != "final"),
+            notes=_origin(recipe, chosen, begun, inherited=facts["weights"] != "final"),
         ),
     )
 
 
-def _origin(recipe: Recipe, chosen: Chosen, inherited: bool) -> str:
+def _origin(recipe: Recipe, chosen: Chosen, begun: ModelSpace | None, inherited: bool) -> str:
     """Where the weights come from, if not from the training that the card tells of alone."""
     said = [f"Weights as inherited from {chosen.trial.weights}."] if inherited else []
-    space = unwrapped(recipe.space)
-    if isinstance(space, ModelSpace) and (inherited or recipe.final.start == "inherited"):
-        said.append(space.lineage())
+    if begun and (inherited or recipe.final.start == "inherited"):
+        said.append(begun.lineage())
     return " ".join(said)
 
 

@@ -10,10 +10,8 @@ With several workers the networks train side by side (`side_by_side`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from falconet.files import write_bytes
@@ -47,10 +45,9 @@ def train_all(
     progress: Progress,
 ) -> None:
     """Train every kept network that is not trained yet, as many at once as the recipe has workers."""
-
     for chosen in kept:
         if not record.done(stage_of(chosen)):
-            _take_over_twin(record, chosen, _training(one, chosen))
+            _take_over_twin(record, chosen, _asked(one, chosen))
 
     def job(chosen: Chosen) -> Job:
         count = steps[chosen.steps_of]
@@ -60,18 +57,17 @@ def train_all(
     do_all(record, one.recipe, [job(chosen) for chosen in kept if not record.done(stage_of(chosen))], progress)
 
 
-def _training(one: OneSearch, chosen: Chosen) -> str:
+def _asked(one: OneSearch, chosen: Chosen) -> dict[str, Json]:
     """All that is asked of a final training, within a run: two that are asked the same are one."""
     how = one.recipe.final.model_dump(mode="json", exclude={"at", "seeds"})
-    what = {"network": chosen.trial.network, "seed": chosen.seed, "how": how}
-    return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return {"network": chosen.trial.network, "seed": chosen.seed, "how": how}
 
 
-def _take_over_twin(record: Record, chosen: Chosen, training: str) -> None:
+def _take_over_twin(record: Record, chosen: Chosen, asked: Json) -> None:
     """End the network's stage with what the same training came to for another search, if it was done there."""
     for path in sorted(record.path("stages").glob("final.*.json")):
         facts = record.facts(path.stem) if record.done(path.stem) else {}
-        if facts.get("training") != training:
+        if facts.get("asked") != asked:
             continue
         name = path.stem.removeprefix("final.")
         with record.stage(stage_of(chosen)) as clock:
@@ -105,7 +101,7 @@ def train_one(
     with record.stage(stage_of(chosen)) as clock, progress.task(chosen.name, steps) as update:
         if steps == 0:
             none: dict[str, Json] = {"steps": 0, "inherited": dict(inherited), "final": {}, "weights": "inherited"}
-            clock.finish({**none, "training": _training(one, chosen)})
+            clock.finish({**none, "asked": _asked(one, chosen)})
             return
 
         def on_step(step: int, loss: float) -> None:
@@ -128,7 +124,7 @@ def train_one(
                 "inherited": dict(inherited),
                 "final": dict(final),
                 "weights": "final" if better else "inherited",
-                "training": _training(one, chosen),
+                "asked": _asked(one, chosen),
             }
         )
 

@@ -83,12 +83,12 @@ def resolved(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"budget": recipe.budget.resolved(cost)})
 
 
-def guessed_shares(recipe: Recipe, shares: Mapping[str, str]) -> set[str]:
-    """Those of a budget's `shares` whose network a device guesses by its linear model: its table lacks blocks of it."""
+def guessed_shares(recipe: Recipe) -> set[str]:
+    """Those of the budget's shares whose network a device guesses by its linear model: its table lacks blocks of it."""
     predictors, at = device_latencies(recipe.budget), sizes(recipe)
     return {
         name
-        for name, text in shares.items()
+        for name, text in recipe.budget.shares.items()
         if name in predictors and predictors[name](_named_network(recipe, parse_share(text)[1]), at).how == "linear"
     }
 
