@@ -15,7 +15,7 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -49,8 +49,6 @@ BATCHES = 40  # of four views, for the statistics of batch norm
 
 def sources(space: str, seed: int) -> Iterator[tuple[str, Source]]:
     """Random networks of a space with fresh weights, or the shipped networks; each made when it is asked for."""
-    import torch
-
     from falconet.graph.network import deployed
     from falconet.spaces import build, sample
 
@@ -60,23 +58,21 @@ def sources(space: str, seed: int) -> Iterator[tuple[str, Source]]:
         return
     given = SPACES[space]()
     for number in range(NETS):
-        torch.manual_seed(seed + number)
-        network = _alive(build(given, sample(given, Random(seed + number))), SIZES.get(space, SIZE))
+        spec = build(given, sample(given, Random(seed + number)))
+        network = _alive(spec, SIZES.get(space, SIZE), seed + number)
         yield f"random {number}", Source(f"random {number}", deployed(network), {})
 
 
-def _alive(spec: NetSpec, size: tuple[int, int]) -> Network:
+def _alive(spec: NetSpec, size: tuple[int, int], seed: int) -> Network:
     """A network whose values are of ordinary size in every layer: with outputs near 0 nothing could differ.
 
     Weights begin as in a training; batch norms know the statistics of photos.
     """
     import torch
 
-    from falconet.graph.network import Network
-    from falconet.train.init import msra
+    from falconet.train.init import fresh
 
-    network = Network(spec)
-    msra(network, [spec])
+    network = fresh(spec, seed)
     photo = torch.from_numpy(proof_photos()[0].transpose(2, 0, 1).copy())[None]
     rows = torch.randint(0, 2, (BATCHES, 4, 3)).tolist()
     with torch.no_grad():
@@ -94,24 +90,28 @@ def _view(photo: Tensor, size: tuple[int, int], across: int, down: int, dark: in
     return interpolate(turned, size, mode="bilinear") * (0.6 if dark else 1.0)
 
 
-def measured(target: str, space: str, seed: int) -> dict[str, Any]:
-    """What exporting to one target came to: a row for each network."""
-    rows: dict[str, Any] = {}
+def measured(targets: Sequence[str], space: str, seed: int) -> dict[str, dict[str, Any]]:
+    """What exporting the networks of a space came to: for each target a row for each network."""
+    rows: dict[str, dict[str, Any]] = {target: {} for target in targets}
     for name, source in sources(space, seed):
-        with TemporaryDirectory() as folder:
-            try:
-                facts = export(source, target, Path(folder) / "out", sizes=[SIZES.get(space, SIZE)])
-            except (UserError, ExportRefused) as error:
-                rows[name] = {"refused": str(error)}
-                print(f"{target}: {space}: {name}: {error}", file=sys.stderr, flush=True)
-                continue
-        rows[name] = {
-            "bytes": sum(facts.files.values()),
-            "largest": facts.proof.largest if facts.proof else None,
-            "seconds": facts.convert_seconds,
-        }
-        print(f"{target}: {space}: {name}: {rows[name]}", file=sys.stderr, flush=True)
+        for target in targets:
+            rows[target][name] = _exported(source, target, SIZES.get(space, SIZE))
+            print(f"{target}: {space}: {name}: {rows[target][name]}", file=sys.stderr, flush=True)
     return rows
+
+
+def _exported(source: Source, target: str, size: tuple[int, int]) -> dict[str, Any]:
+    """The figures of one export, or why it was refused."""
+    with TemporaryDirectory() as folder:
+        try:
+            facts = export(source, target, Path(folder) / "out", sizes=[size])
+        except (UserError, ExportRefused) as error:
+            return {"refused": str(error)}
+    return {
+        "bytes": sum(facts.files.values()),
+        "largest": facts.proof.largest if facts.proof else None,
+        "seconds": facts.convert_seconds,
+    }
 
 
 def contract_table() -> str:
@@ -189,9 +189,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="export what has figures already, too")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
-    for space in [] if given.page else given.spaces:
-        for target in given.targets:
-            _update(target, space, given.seed, given.again)
+    runtimes = {} if given.page else _installed(given.targets)
+    for space in given.spaces:
+        _update(runtimes, space, given.seed, given.again)
     result = json.loads(RESULT.read_text(encoding="utf-8"))
     tables = {
         "what they take": contract_table(),
@@ -201,29 +201,35 @@ def main() -> None:
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
-def _update(target: str, space: str, seed: int, again: bool) -> None:
-    """Bring the result file up to date with one target and one space."""
-    result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"targets": {}}
-    try:
-        runtime = TARGETS[target]().version()
-    except UserError as error:
-        print(f"left out: {error}", file=sys.stderr)
+def _installed(targets: Sequence[str]) -> dict[str, str]:
+    """Target -> its runtime with the version, for those that are installed."""
+    found = {}
+    for target in targets:
+        try:
+            found[target] = TARGETS[target]().version()
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    return found
+
+
+def _update(runtimes: Mapping[str, str], space: str, seed: int, again: bool) -> None:
+    """Bring the result file up to date with one space: what it lacks of these targets, or all of it again."""
+    found = json.loads(RESULT.read_text(encoding="utf-8"))["targets"] if RESULT.is_file() else {}
+    expected = set(shipped_models()) if space == SHIPPED else {f"random {number}" for number in range(NETS)}
+    for target, runtime in runtimes.items():
+        if found.get(target, {}).get("runtime") != runtime:
+            found[target] = {"runtime": runtime, "spaces": {}}
+    lacking = [target for target in runtimes if again or set(found[target]["spaces"].get(space, {})) != expected]
+    if not lacking:
         return
-    there = result["targets"].get(target, {})
-    spaces = there.get("spaces", {}) if there.get("runtime") == runtime and not again else {}
-    expected = shipped_models() if space == SHIPPED else [f"random {number}" for number in range(NETS)]
-    if set(spaces.get(space, {})) == set(expected):
-        return
-    found = {
-        **result["targets"],
-        target: {"runtime": runtime, "spaces": {**spaces, space: measured(target, space, seed)}},
-    }
+    for target, rows in measured(lacking, space, seed).items():
+        found[target]["spaces"][space] = rows
     write_json(
         RESULT,
         {
             "command": "python scripts/export_table.py",
             "seed": seed,
-            "sizes": {SHIPPED: list(SIZE), **{name: list(SIZES.get(name, SIZE)) for name in SPACES}},
+            "sizes": {name: list(SIZES.get(name, SIZE)) for name in (SHIPPED, *SPACES)},
             "python": platform.python_version(),
             "machine": platform.machine(),
             "date": datetime.now(UTC).strftime("%Y-%m-%d"),
