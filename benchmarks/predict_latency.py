@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from dataclasses import asdict
@@ -58,11 +57,10 @@ def main() -> None:
             _print(rows[-1])
     found = {
         "benchmark": "predict_latency",
-        "command": shlex.join(["python", *sys.argv]),
         "seed": options.seed,
         "networks": options.networks,
         "minutes_each": options.minutes,
-        "environment": environment(),
+        "environment": environment("python", sys.argv[0]),
         "rows": rows,
     }
     write_json(options.out, found)

@@ -38,7 +38,9 @@ def main() -> None:
         rows[runtime] = json.loads(timed.stdout)
         for row in rows[runtime]:
             print(f"{runtime}: {row['name']}: {row['min_ms']:.1f} ms, median {row['median_ms']:.1f}", flush=True)
-    write_json(given.out, {"benchmark": "side_by_side", "environment": environment(), "runtimes": rows})
+    write_json(
+        given.out, {"benchmark": "side_by_side", "environment": environment("python", sys.argv[0]), "runtimes": rows}
+    )
     print(f"wrote {given.out}")
 
 

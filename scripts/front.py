@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--measure", type=Path, metavar="DATA", help="the folder of test sets and peers' weights")
     given = parser.parse_args()
     if given.measure:
-        write_json(PEERS, {"environment": environment(), "rows": list(measured(given.measure))})
+        write_json(PEERS, {"environment": environment("python", sys.argv[0]), "rows": list(measured(given.measure))})
     peers = json.loads(PEERS.read_text())["rows"] if PEERS.exists() else []
     for front in FRONTS:
         files = [RESULTS / name for name in front.runs if (RESULTS / name).exists()]

@@ -131,4 +131,5 @@ def test_the_environment_says_where_and_with_what() -> None:
     packages = found["packages"]
     assert isinstance(packages, dict) and packages["torch"]
     assert str(found["command"]).startswith("falconet")
+    assert str(environment("python", "scripts/front.py")["command"]).startswith("python scripts/front.py")
     assert os.uname().nodename not in json.dumps(found).split('"')

@@ -255,11 +255,14 @@ def read_json(path: Path) -> dict[str, Json] | None:
 PACKAGES = ("falconet", "torch", "numpy", "pillow", "onnx", "onnxruntime", "pydantic", "safetensors", "moocore")
 
 
-def environment() -> dict[str, Json]:
-    """Where and with what a run was made: enough to judge its figures, nothing that names a person or a computer."""
+def environment(*program: str) -> dict[str, Json]:
+    """Where and with what a run was made: enough to judge its figures, nothing that names a person or a computer.
+
+    `program` is what was run, if not the command line: ("python", sys.argv[0]).
+    """
     return {
         "date": now(),
-        "command": shlex.join(["falconet", *sys.argv[1:]]),
+        "command": shlex.join([*(program or ("falconet",)), *sys.argv[1:]]),
         "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
