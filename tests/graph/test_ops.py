@@ -290,6 +290,18 @@ def test_contrast_of_a_flat_picture_has_a_gradient() -> None:
     assert x.grad is not None and x.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_slice_in_training_gives_torchs_gradient_in_the_order_of_its_input(order: torch.memory_format) -> None:
+    x = torch.randn(2, 6, 4, 4).contiguous(memory_format=order).requires_grad_()
+    wanted, factors = torch.zeros_like(x), torch.randn(2, 3, 4, 4)
+    wanted[:, 2:5] = factors
+    sliced = Slice(2, 5).run({}, (x,), True)
+    assert torch.equal(sliced, x[:, 2:5])
+    (gradient,) = torch.autograd.grad(sliced, x, factors)
+    assert torch.equal(gradient, wanted)
+    assert gradient.is_contiguous(memory_format=order)
+
+
 def test_a_gate_of_one_pixel_multiplies_whole_channels() -> None:
     d = Draft(x=3)
     network = Network(d.build(d.layer("gated", Multiply(), "x", d.layer("gate", GlobalAvgPool(), "x"))))

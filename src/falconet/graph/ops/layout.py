@@ -74,7 +74,11 @@ class Slice(Op):
         return plain(self.stop - self.start)
 
     def run(self, w: Mapping[str, Tensor], xs: Tensors, training: bool) -> Tensor:
-        return xs[0][:, self.start : self.stop]
+        if not training:
+            return xs[0][:, self.start : self.stop]
+        from falconet.graph.ops.gradients import channels
+
+        return channels(xs[0], self.start, self.stop)
 
 
 @dataclass(frozen=True, slots=True)
