@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, and that every mistake is one clear message and exit code 2."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from PIL import Image
 
 from falconet.cli import main
 from falconet.graph import Conv, Draft, PixelShuffle, spec_to_json
+from falconet.run.templates import kinds
 
 RECIPE = """
 task: {name: super_resolution, scale: 2, patch: 16}
@@ -125,6 +127,10 @@ def test_the_zoo_is_listed_by_what_its_networks_are_for(falconet: Falconet) -> N
     assert [row["name"] for row in rows if row["for"] == "denoising"][:1] == ["dncnn"]
     lines = falconet("list", "zoo").out.splitlines()
     assert any(line.split()[:2] == ["classification", "resnet50"] for line in lines)
+
+
+def test_init_says_which_recipes_there_are(falconet: Falconet) -> None:
+    assert set(kinds()) <= set(re.findall(r"\w+", falconet("init", "--help").out))
 
 
 def test_init_then_plan(falconet: Falconet, few: Path) -> None:

@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import pytest
 
 from falconet.errors import UserError
@@ -54,6 +57,21 @@ def test_a_budget_nothing_can_meet_names_the_smallest_cost(tiny_text: str, overr
 def test_a_latency_nothing_can_meet_is_told_after_timing(tiny_text: str) -> None:
     with pytest.raises(InfeasibleBudget, match="latency_ms"):
         make_plan(parse(tiny_text, overrides=["budget.latency_ms=0.000001"]), Silent())
+
+
+def test_what_cannot_be_read_is_named_at_once_and_many_are_counted(
+    tiny_text: str, small_photos: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    progress = Silent()
+    progress.say = said.append  # type: ignore[method-assign]
+    photos = Path(shutil.copytree(small_photos, tmp_path / "photos"))
+    for name in ["broken.png", *(f"more{n:02}.jpg" for n in range(11))]:
+        (photos / name).write_text("no picture")
+    make_plan(parse(tiny_text, overrides=[f"data.train={photos}"]), progress)
+    assert said[0] == f"left out {photos / 'broken.png'}: not a picture, or of an unknown format"
+    assert said[10] == "... and 2 files more"
+    assert said[11].startswith("planning")
 
 
 def test_a_strategy_that_cannot_work_is_told_before_anything_is_trained(tiny_text: str) -> None:

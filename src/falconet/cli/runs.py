@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def init(
-    kind: Annotated[str, typer.Argument(help="What it is for: sr, sr_x3, sr_x4, camera_sr, denoise, real_noise.")],
+    kind: Annotated[str, typer.Argument(help="One of sr, sr_x3, sr_x4, camera_sr, denoise, real_noise, classify.")],
     file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("recipe.yaml"),
 ) -> None:
     """Write a commented recipe to start from."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from falconet.tasks import Dataset
 
 DATA_FILE = "data.json"
+SHOWN = 10  # files that are named before the rest is counted
 
 
 def read_pictures(record: Record, recipe: Recipe) -> Dataset:
@@ -32,6 +33,13 @@ def read_pictures(record: Record, recipe: Recipe) -> Dataset:
             "put them back, or start another run"
         )
     return dataset
+
+
+def left_out(dataset: Dataset) -> list[str]:
+    """The files that are not used and why, in lines to show; the report lists them all."""
+    lines = [f"left out {one.path}: {one.reason}" for one in dataset.skipped[:SHOWN]]
+    more = len(dataset.skipped) - SHOWN
+    return [*lines, f"... and {more} files more"] if more > 0 else lines
 
 
 def data_facts(dataset: Dataset) -> dict[str, Json]:

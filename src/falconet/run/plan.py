@@ -27,6 +27,7 @@ from falconet.errors import UserError
 from falconet.evaluate import Budget, format_quantity
 from falconet.files import write_text
 from falconet.run.devices import device_latencies, named_devices
+from falconet.run.pictures import left_out
 from falconet.run.predict import LatencyLine, measure_line
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
@@ -134,6 +135,8 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     check_tests(recipe)
     for name in recipe.rivals.baselines:
         recipe.task.baseline(name)
+    for line in left_out(pictures):
+        progress.say(line)
     progress.say("planning: drawing networks, timing a few")
     archs = _draws(recipe)
     check_suits(recipe.space, recipe.task, pictures, archs[:CHECKED])
