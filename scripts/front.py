@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -29,6 +29,7 @@ from falconet.tasks import Denoising, Pictures, SuperResolution
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, IMAGES = ROOT / "results", ROOT / "docs" / "images"
 PEERS = RESULTS / "peers.json"
+PIXELS = 1280 * 720  # of the picture that costs are counted for
 STYLE = """
 svg { background: #fff; font: 12px system-ui, sans-serif; }
 text { fill: #333; } .grid line { stroke: #e6e6e6; } .axis line { stroke: #888; }
@@ -41,8 +42,26 @@ text { fill: #333; } .grid line { stroke: #e6e6e6; } .axis line { stroke: #888; 
 
 
 @dataclass(frozen=True)
+class Times:
+    """Measured milliseconds that take the place of counted costs: the file, the runtime, who is called what in it."""
+
+    file: str
+    runtime: str
+    names: Mapping[str, str]
+
+    def of(self) -> dict[str, float]:
+        """Milliseconds by the name in the picture; the least of all calls."""
+        found = json.loads((RESULTS / self.file).read_text())["runtimes"][self.runtime]
+        timed = {row["name"]: row["min_ms"] for row in found}
+        return {name: timed[there] for name, there in self.names.items()}
+
+
+@dataclass(frozen=True)
 class Front:
-    """A picture: its name, what it shows, on which set, by which figure and cost; the files; what is only quoted."""
+    """A picture: its name, what it shows, on which set, by which figure and cost; the files; what is only quoted.
+
+    With `times`, networks that were not timed are left out.
+    """
 
     name: str
     title: str
@@ -52,6 +71,7 @@ class Front:
     cost_words: str
     runs: tuple[str, ...]
     quoted: Mapping[str, tuple[float, float]]
+    times: Times | None = None
 
 
 FRONTS = (
@@ -64,6 +84,29 @@ FRONTS = (
         "multiply-accumulates for a picture of 1280x720",
         ("sr_x2.json", "sr_x2_scales.json", "sr_x2_rivals.json"),
         {"VDSR": (612.6e9, 31.90), "IMDN-RTC": (4.6e9, 31.73), "FSRCNN": (6.0e9, 31.53)},
+    ),
+    Front(
+        "front-x2-ms",
+        "Super-resolution x2, measured on ONNX Runtime",
+        "BSD100",
+        "psnr_y",
+        "macs",
+        "milliseconds for a picture of 1280x720, one thread of an x86 processor",
+        ("sr_x2.json", "sr_x2_scales.json", "sr_x2_rivals.json", "sr_x2_fast.json", "sr_x2_fast_more.json"),
+        {"FSRCNN": (6.0e9, 31.53)},
+        Times(
+            "front_x2_times.json",
+            "onnxruntime",
+            {
+                "Falconet, 5.58G": "sr-x2",
+                "Falconet, 2.47G": "sr-x2-small",
+                "Falconet, 3.87G": "runs/sr_x2_fast/models/latency_ms.x86-onnxruntime-246",
+                "plain, by hand": "plain_4x16",
+                "ECB, by hand": "ecbsr_m4c16",
+                "plain_7x20": "plain_7x20",
+                "FSRCNN": "fsrcnn",
+            },
+        ),
     ),
     Front(
         "front-x4",
@@ -100,11 +143,22 @@ def main() -> None:
         files = [RESULTS / name for name in front.runs if (RESULTS / name).exists()]
         found = [row for path in files for row in ours(json.loads(path.read_text()), front)]
         rows = list({row["name"]: row for row in found}.values())  # what went on learning counts as it is now
+        if front.times:
+            if not (RESULTS / front.times.file).exists():
+                continue
+            front, rows = in_ms(front, front.times.of(), rows)
         if rows:
             others = [row for row in peers if row["front"] == front.name]
             path = IMAGES / f"{front.name}.svg"
             write_text(path, drawn(front, rows, others))
             print(path)
+
+
+def in_ms(front: Front, ms: Mapping[str, float], rows: Sequence[dict[str, Any]]) -> tuple[Front, list[dict[str, Any]]]:
+    """The picture and its networks with milliseconds for costs: those that were timed, and what has no cost."""
+    quoted = {name: (ms[name], score) for name, (_, score) in front.quoted.items()}
+    timed = [{**row, "cost": ms.get(row["name"], 0.0)} for row in rows if row["name"] in ms or not row["cost"]]
+    return replace(front, quoted=quoted), timed
 
 
 def measured(data: Path) -> Iterator[dict[str, Any]]:
@@ -161,7 +215,8 @@ def ours(found: Mapping[str, Any], front: Front) -> Iterator[dict[str, Any]]:
     for row in [*found["results"]["models"], *found["results"]["baselines"]]:
         if row.get("test"):
             score = row["test"][front.data]["metrics"][front.figure]
-            cost = row["costs"].get(front.cost, 0.0)
+            costs = row["costs"]
+            cost = costs.get(front.cost, costs.get("macs", 0.0) / PIXELS)  # the only other one is macs_per_pixel
             name = f"Falconet, {format_quantity(cost)}" if "arch" in row else row.get("title") or row["name"]
             yield {"name": name, "cost": cost, "score": score}
 
