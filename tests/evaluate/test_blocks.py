@@ -64,8 +64,15 @@ def test_a_value_that_two_read_ends_a_block_and_a_gate_stands_alone():
 def test_only_the_last_of_several_convolutions_takes_the_join():
     d = Draft(x=4)
     left, right = d.layer("left", Conv(4), "x"), d.layer("right", Conv(4), "x")
-    spec = d.build(d.concat("cat", left=left, right=right))
-    assert titles(spec) == ["conv 3x3 4>4", "conv 3x3 4>4, concat"]
+    spec = d.build(d.layer("product", Multiply(), left, right))
+    assert titles(spec) == ["conv 3x3 4>4", "conv 3x3 4>4, multiply"]
+
+
+def test_a_concat_begins_a_block_which_takes_what_follows():
+    d = Draft(x=4)
+    left, right = d.layer("left", Conv(4), "x"), d.layer("right", Conv(4), "x")
+    spec = d.build(d.layer("act", ReLU(), d.concat("cat", left=left, right=right)))
+    assert titles(spec) == ["conv 3x3 4>4", "conv 3x3 4>4", "concat, relu"]
 
 
 @pytest.mark.parametrize("net", ["fsrcnn", "ecbsr", "vdsr", "espcn"])

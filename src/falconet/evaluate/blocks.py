@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from falconet.graph import (
+    Concat,
     Conv,
     DepthwiseConv,
     EdgeConv,
@@ -86,6 +87,8 @@ def parts_of(block: Block) -> tuple[Block, ...]:
 
     One level of nesting is opened at a time.
     """
+    if block.nested.is_flat and len(_groups(block.nested)) == 1:
+        return (block,)
     opened = _opened(block.nested)
     found = _cut(opened, block.inputs, block.outer, block.last)
     return (block,) if len(found) <= 1 and opened == block.nested else found
@@ -137,7 +140,8 @@ def _cut(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: 
 def _groups(spec: NetSpec) -> list[list[Layer]]:
     """The layers of each block, in the order of the last of each.
 
-    A light operator joins the block whose value it alone reads: the last heavy one, and every light one.
+    A light operator joins the block whose value it alone reads: the last heavy one, and every light one. A Concat joins
+    none: no runtime computes it along, and with what it joins it would hardly be met twice.
     """
     readers = Counter([name for layer in spec.layers for name in layer.inputs])
     kept = frozenset(spec.outputs)
@@ -148,7 +152,8 @@ def _groups(spec: NetSpec) -> list[list[Layer]]:
             heavy.add(layer.name)
             groups[layer.name] = [layer]
             continue
-        own = [name for name in dict.fromkeys(layer.inputs) if name in groups and name not in kept]
+        alone = isinstance(layer.op, Concat)
+        own = [name for name in dict.fromkeys(layer.inputs) if name in groups and name not in kept and not alone]
         own = [name for name in own if readers[name] == layer.inputs.count(name)]
         big = [name for name in own if name in heavy]
         members = [one for name in own if name not in heavy or name == big[-1] for one in groups.pop(name)]
@@ -188,9 +193,9 @@ def _nameless(flat: NetSpec) -> NetSpec:
     """The same network with inputs x0, x1, ... and layers n0, n1, ...; its weights are its own."""
     names = {one.name: f"x{n}" for n, one in enumerate(flat.inputs)}
     names.update({layer.name: f"n{n}" for n, layer in enumerate(flat.layers)})
-    layers = tuple(Layer(names[one.name], one.op, tuple(names[name] for name in one.inputs)) for one in flat.layers)
-    inputs = tuple(Input(names[one.name], one.channels) for one in flat.inputs)
-    return NetSpec(inputs, layers, tuple(names[name] for name in flat.outputs))
+    layers = [Layer(names[one.name], one.op, tuple([names[name] for name in one.inputs])) for one in flat.layers]
+    inputs = tuple([Input(names[one.name], one.channels) for one in flat.inputs])
+    return NetSpec.unchecked(inputs, tuple(layers), tuple([names[name] for name in flat.outputs]))
 
 
 def _title(flat: NetSpec) -> str:

@@ -64,11 +64,11 @@ def deploy(spec: NetSpec, weights: Mapping[str, Tensor]) -> tuple[NetSpec, Weigh
 
     Equal to the network in evaluation mode (up to rounding); differentiable in `weights`.
     """
-    small, actions, keys = _deployment(spec)
+    small, actions = _deployment(spec)
     found = dict(weights)
     for action in actions:
         action.apply(found)
-    return small, {key: found[key] for key in keys}
+    return small, {key: found[key] for key in _weight_names(small)}
 
 
 def deployed_spec(spec: NetSpec) -> NetSpec:
@@ -77,15 +77,19 @@ def deployed_spec(spec: NetSpec) -> NetSpec:
 
 
 @remembered
-def _deployment(spec: NetSpec) -> tuple[NetSpec, tuple[Action, ...], tuple[str, ...]]:
-    """The deployed spec, what makes its weights from those of `spec`, and their names."""
+def _deployment(spec: NetSpec) -> tuple[NetSpec, tuple[Action, ...]]:
+    """The deployed spec, and what makes its weights from those of `spec`."""
     graph = _Graph(_lean(flatten(spec)))
     graph.merge()
     graph.fold_batch_norm()
     graph.write_fixed()
-    small = graph.spec()
-    keys = tuple(f"{name}.{weight}" for name, slot in store_of(small).slots.items() for weight in slot.weights)
-    return small, tuple(graph.actions), keys
+    return graph.spec(), tuple(graph.actions)
+
+
+@remembered
+def _weight_names(spec: NetSpec) -> tuple[str, ...]:
+    """The weights of a network, by "slot.name"."""
+    return tuple(f"{name}.{weight}" for name, slot in store_of(spec).slots.items() for weight in slot.weights)
 
 
 def _lean(spec: NetSpec) -> NetSpec:
@@ -174,6 +178,7 @@ class _Graph:
         self.layers = {layer.name: layer for layer in spec.layers}
         self.parts = infer_parts(spec, tuple(plain(i.channels) for i in spec.inputs))
         self.actions: list[Action] = []
+        self._counted: tuple[int, tuple[Counter[str], Counter[str]]] | None = None
 
     def spec(self) -> NetSpec:
         """The rewritten spec."""
@@ -182,7 +187,7 @@ class _Graph:
     def merge(self) -> None:
         """Merge branches and chains until there is nothing left to merge."""
         before = -1
-        while before != len(self.actions):
+        while len(self.layers) > 1 and before != len(self.actions):
             before = len(self.actions)
             self.merge_branches()
             self.merge_chains()
@@ -236,11 +241,19 @@ class _Graph:
 
     def _private(self, layer: Layer) -> bool:
         """Whether exactly one layer reads `layer`, and no output is it."""
-        readers = Counter(name for one in self.layers.values() for name in one.inputs)
-        return readers[layer.name] == 1 and layer.name not in self.outputs
+        return self._counts()[0][layer.name] == 1 and layer.name not in self.outputs
 
     def _uses(self, slot: str) -> int:
-        return sum(layer.slot == slot for layer in self.layers.values())
+        """How many layers have these weights."""
+        return self._counts()[1][slot]
+
+    def _counts(self) -> tuple[Counter[str], Counter[str]]:
+        """How often each layer is read and each slot is used; counted again after each action."""
+        if self._counted is None or self._counted[0] != len(self.actions):
+            layers = self.layers.values()
+            read = Counter([name for one in layers for name in one.inputs])
+            self._counted = len(self.actions), (read, Counter([one.slot for one in layers]))
+        return self._counted[1]
 
     def _branches(self, add: Layer) -> list[_Branch]:
         """The branches of a sum when all are linear paths from one source of fitting geometry; else none."""
