@@ -109,6 +109,16 @@ FRONTS = (
         ),
     ),
     Front(
+        "front-x3",
+        "Super-resolution x3",
+        "BSD100",
+        "psnr_y",
+        "macs",
+        "multiply-accumulates for a picture of 1280x720",
+        ("sr_x3.json",),
+        {"VDSR": (612.6e9, 28.82), "FSRCNN": (5.0e9, 28.53)},
+    ),
+    Front(
         "front-x4",
         "Super-resolution x4",
         "BSD100",
