@@ -3,6 +3,7 @@ that has neither Falconet nor torch.
 """
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,16 @@ def test_blocks_are_found_whatever_their_neighbours_cost_and_networks_follow(tmp
     for _ in range(5):
         spec = build(SPACE, sample(SPACE, Random(7)))
         assert Estimator(device)(spec, SIZES).how == "table"
+
+
+def test_each_batch_but_the_last_tells_how_long_the_rest_takes(tmp_path):
+    said: list[str] = []
+    measure_device(PLAN, SPACE, Fake(), tmp_path / "log", said.append)
+    count = len(said) - 1
+    assert count > 1
+    for number, line in enumerate(said[1:-1], 1):
+        assert re.fullmatch(rf"batch {number} of {count}, about \d+\.\d min left", line)
+    assert said[-1] == f"batch {count} of {count}"
 
 
 def test_blocks_of_a_named_network_are_in_the_table_too(tmp_path):

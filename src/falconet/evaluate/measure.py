@@ -20,6 +20,7 @@ minute apart, so that the prediction's error can be held against that of measuri
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -100,11 +101,15 @@ def measure_device(
     shared = _seconds(batches, settings.minutes)
     done = _read(log, settings, meter, also)
     say(f"{len(blocks)} blocks and {len(nets)} networks in {len(batches)} batches; {len(done)} are measured already")
+    began, planned = time.perf_counter(), 0.0
     for number, batch in enumerate(batches):
         if number not in done:
             how = Rounds(settings.rounds, seed=settings.seed + number, max_seconds=shared[number])
             done[number] = _written(log, number, meter.time([*_always(), *batch], how))
-            say(f"batch {number + 1} of {len(batches)}")
+            planned += shared[number]
+            pace = (time.perf_counter() - began) / planned  # above 1 where five rounds take longer than their share
+            left = pace * sum(share for n, share in enumerate(shared) if n not in done)
+            say(f"batch {number + 1} of {len(batches)}" + f", about {left / 60:.1f} min left" * (left > 0))
     return _device(settings, meter, blocks, nets, [done[number] for number in range(len(batches))])
 
 
