@@ -1,0 +1,73 @@
+"""Non-local means on real camera noise, told the level that is best on other cameras: a rival that is given a chance.
+
+    python benchmarks/real_noise_nlm.py --data ../shared/data/realnoise/PolyU [--out results/real_noise_nlm.json]
+
+The `nlm` of a report estimates the level, and takes noise that a camera has smoothed over for weaker than it is. Here,
+for each camera that recipes/real_noise.yaml leaves out, the level is chosen among LEVELS by mean PSNR on the pictures
+that choose the network there (the scene "toy" of the other cameras), and then judged on the camera once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from falconet.files import write_json
+from falconet.run.record import environment
+from falconet.tasks import Denoising, Pictures
+from falconet.tasks.noise import non_local_means
+
+CAMERAS = ("Canon5D2", "Canon600D", "Canon80D", "NikonD800")
+LEVELS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+SCENE = "_toy_"
+
+
+def main() -> None:
+    """Choose, judge, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder of pairs, files ending in _real and _mean")
+    parser.add_argument("--out", type=Path, default=Path("results/real_noise_nlm.json"))
+    given = parser.parse_args()
+    task = Denoising(noise="pairs", ends=("_real", "_mean"), colour="rgb")
+    torch.set_num_threads(1)
+    on_scene = {
+        camera: {level: judged(task, given.data, f"{camera}*{SCENE}*", level) for level in LEVELS} for camera in CAMERAS
+    }
+    rows = []
+    for camera in CAMERAS:
+        mean = {level: _mean([on_scene[one][level] for one in CAMERAS if one != camera]) for level in LEVELS}
+        level = max(LEVELS, key=lambda one: mean[one]["psnr"])
+        rows.append({"camera": camera, "level": level, "test": judged(task, given.data, f"{camera}*", level)})
+        print(rows[-1], flush=True)
+    chosen_on = {camera: {str(level): one for level, one in found.items()} for camera, found in on_scene.items()}
+    found = {"benchmark": "real_noise_nlm", "environment": environment("python", sys.argv[0]), "rows": rows}
+    write_json(given.out, {**found, "scene": chosen_on})
+
+
+def judged(task: Denoising, folder: Path, only: str, level: float) -> dict[str, float]:
+    """The figures of non-local means told `level`, on the pairs whose names match; nothing when there are none."""
+    if not any(folder.glob(f"{only}_real.*")):
+        return {}
+    result = task.test(partial(_run, level), Pictures(folder=folder, only=(only,)))
+    return {**result.metrics, "num_images": result.num_images}
+
+
+def _run(level: float, xs: tuple[Tensor, ...]) -> Tensor:
+    return torch.from_numpy(np.stack([non_local_means(one, level) for one in xs[0].numpy()]))
+
+
+def _mean(found: list[dict[str, float]]) -> dict[str, float]:
+    """The mean over all pictures of several cameras."""
+    there = [one for one in found if one]
+    count = sum(one["num_images"] for one in there)
+    return {"psnr": sum(one["psnr"] * one["num_images"] for one in there) / count}
+
+
+if __name__ == "__main__":
+    main()
