@@ -185,7 +185,7 @@ def test_a_bare_network_is_exported_with_weights(run, capsys, tmp_path):
         ({"--size": "640"}, "--size must be WIDTHxHEIGHT in pixels, such as 640x360; got '640'"),
         ({"--data": "nowhere"}, "nowhere does not exist"),
         ({"--weights": "nowhere.safetensors"}, "no network '.*tiny|no weights file"),
-        ({"model": "sr-x3"}, "there is no network 'sr-x3'"),
+        ({"model": "sr-x9"}, "there is no network 'sr-x9'"),
         ({"--out": "."}, "exists and is not a folder that export wrote"),
     ],
 )
