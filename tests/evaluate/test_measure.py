@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -70,6 +70,12 @@ def test_each_batch_but_the_last_tells_how_long_the_rest_takes(tmp_path):
     for number, line in enumerate(said[1:-1], 1):
         assert re.fullmatch(rf"batch {number} of {count}, about \d+\.\d min left", line)
     assert said[-1] == f"batch {count} of {count}"
+
+
+def test_no_minutes_at_all_are_the_fewest_rounds(tmp_path):
+    fake = Fake()
+    assert measure_device(replace(PLAN, minutes=0.0), SPACE, fake, tmp_path / "log", quiet).checks
+    assert fake.asked
 
 
 def test_blocks_of_a_named_network_are_in_the_table_too(tmp_path):

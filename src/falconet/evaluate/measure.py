@@ -98,17 +98,17 @@ def measure_device(
             f"the space has only {len(nets)} networks; a device needs {settings.calibration + 2} to check it"
         )
     batches = _batches(blocks, nets, settings)
-    shared = _seconds(batches, settings.minutes)
+    work = [_work(batch) for batch in batches]
     done = _read(log, settings, meter, also)
     say(f"{len(blocks)} blocks and {len(nets)} networks in {len(batches)} batches; {len(done)} are measured already")
-    began, planned = time.perf_counter(), 0.0
+    began, over = time.perf_counter(), 0.0
     for number, batch in enumerate(batches):
         if number not in done:
-            how = Rounds(settings.rounds, seed=settings.seed + number, max_seconds=shared[number])
+            share = 60 * settings.minutes * work[number] / sum(work)
+            how = Rounds(settings.rounds, seed=settings.seed + number, max_seconds=share)
             done[number] = _written(log, number, meter.time([*_always(), *batch], how))
-            planned += shared[number]
-            pace = (time.perf_counter() - began) / planned  # above 1 where five rounds take longer than their share
-            left = pace * sum(share for n, share in enumerate(shared) if n not in done)
+            over += work[number]
+            left = (time.perf_counter() - began) / over * sum(one for n, one in enumerate(work) if n not in done)
             say(f"batch {number + 1} of {len(batches)}" + f", about {left / 60:.1f} min left" * (left > 0))
     return _device(settings, meter, blocks, nets, [done[number] for number in range(len(batches))])
 
@@ -168,10 +168,9 @@ def _always() -> list[Item]:
     return [item_of(EMPTY, empty(), ((8, 8),)), item_of(REFERENCE, reference(), (REFERENCE_SIZE,))]
 
 
-def _seconds(batches: Sequence[Sequence[Item]], minutes: float) -> list[float]:
-    """The time of each batch, shared out by how much its networks compute."""
-    work = [sum(0.001 + SECONDS_A_GMAC * item.macs / 1e9 for item in batch) for batch in batches]
-    return [60 * minutes * one / sum(work) for one in work]
+def _work(batch: Sequence[Item]) -> float:
+    """How much the networks of a batch compute: time is shared out, and what is left is told, by it."""
+    return sum(0.001 + SECONDS_A_GMAC * item.macs / 1e9 for item in batch)
 
 
 def _written(log: Path, number: int, found: Readings) -> Batch:
