@@ -42,12 +42,11 @@ def main() -> None:
     rows = []
     for camera in CAMERAS:
         mean = {level: _mean([on_scene[one][level] for one in CAMERAS if one != camera]) for level in LEVELS}
-        level = max(LEVELS, key=lambda one: mean[one]["psnr"])
+        level = max(LEVELS, key=mean.__getitem__)
         rows.append({"camera": camera, "level": level, "test": judged(task, given.data, f"{camera}*", level)})
         print(rows[-1], flush=True)
-    chosen_on = {camera: {str(level): one for level, one in found.items()} for camera, found in on_scene.items()}
-    found = {"benchmark": "real_noise_nlm", "environment": environment("python", sys.argv[0]), "rows": rows}
-    write_json(given.out, {**found, "scene": chosen_on})
+    made = environment("python", sys.argv[0])
+    write_json(given.out, {"benchmark": "real_noise_nlm", "environment": made, "rows": rows, "scene": on_scene})
 
 
 def judged(task: Denoising, folder: Path, only: str, level: float) -> dict[str, float]:
@@ -62,11 +61,10 @@ def _run(level: float, xs: tuple[Tensor, ...]) -> Tensor:
     return torch.from_numpy(np.stack([non_local_means(one, level) for one in xs[0].numpy()]))
 
 
-def _mean(found: list[dict[str, float]]) -> dict[str, float]:
-    """The mean over all pictures of several cameras."""
+def _mean(found: list[dict[str, float]]) -> float:
+    """The mean PSNR over all pictures of several cameras, those without any left out."""
     there = [one for one in found if one]
-    count = sum(one["num_images"] for one in there)
-    return {"psnr": sum(one["psnr"] * one["num_images"] for one in there) / count}
+    return sum(one["psnr"] * one["num_images"] for one in there) / sum(one["num_images"] for one in there)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def evaluate(
     run, known = judged(target, task, {name: value for name, value in given.items() if value is not None}, weights)
     result = known.test(run, Pictures(folder=data, only=tuple(only or ())))
     for left_out in result.skipped:
-        remark(f"left out {left_out.path}: {left_out.reason}")
+        remark(str(left_out))
     figures = {**result.metrics, "num_images": result.num_images}
     if as_json:
         print_json(figures)

@@ -87,11 +87,9 @@ def parts_of(block: Block) -> tuple[Block, ...]:
 
     One level of nesting is opened at a time.
     """
-    if block.nested.is_flat and len(_groups(block.nested)) == 1:
+    if block.nested.is_flat and len(_groups(block.nested)) <= 1:
         return (block,)
-    opened = _opened(block.nested)
-    found = _cut(opened, block.inputs, block.outer, block.last)
-    return (block,) if len(found) <= 1 and opened == block.nested else found
+    return _cut(_opened(block.nested), block.inputs, block.outer, block.last)
 
 
 @remembered
@@ -152,8 +150,8 @@ def _groups(spec: NetSpec) -> list[list[Layer]]:
             heavy.add(layer.name)
             groups[layer.name] = [layer]
             continue
-        alone = isinstance(layer.op, Concat)
-        own = [name for name in dict.fromkeys(layer.inputs) if name in groups and name not in kept and not alone]
+        joined = () if isinstance(layer.op, Concat) else dict.fromkeys(layer.inputs)
+        own = [name for name in joined if name in groups and name not in kept]
         own = [name for name in own if readers[name] == layer.inputs.count(name)]
         big = [name for name in own if name in heavy]
         members = [one for name in own if name not in heavy or name == big[-1] for one in groups.pop(name)]

@@ -37,9 +37,8 @@ def read_pictures(record: Record, recipe: Recipe) -> Dataset:
 
 def left_out(dataset: Dataset) -> list[str]:
     """The files that are not used and why, in lines to show; the report lists them all."""
-    lines = [f"left out {one.path}: {one.reason}" for one in dataset.skipped[:SHOWN]]
-    more = len(dataset.skipped) - SHOWN
-    return [*lines, f"... and {more} files more"] if more > 0 else lines
+    lines, more = [str(one) for one in dataset.skipped[:SHOWN]], len(dataset.skipped) - SHOWN
+    return [*lines, f"... and {more} file{'s' * (more > 1)} more"] if more > 0 else lines
 
 
 def data_facts(dataset: Dataset) -> dict[str, Json]:

@@ -104,6 +104,9 @@ class Skipped:
     path: Path
     reason: str
 
+    def __str__(self) -> str:
+        return f"left out {self.path}: {self.reason}"
+
 
 def list_pictures(folders: Path | Iterable[Path]) -> tuple[Path, ...]:
     """The picture files under one or several folders and their subfolders, each folder sorted; by extension alone.

@@ -14,21 +14,20 @@ from torch import Tensor
 class Channels(torch.autograd.Function):
     """Channels from `start` up to `stop`, whose gradient keeps the memory order of x.
 
-    Torch's own slice gives a gradient with channels first even when x has them last. Every operator before it then
-    works on two orders at once: a training step of ShuffleNet v2 takes 6 to 14 % longer.
+    Torch's own slice gives a gradient with channels first even when x has them last, and every operator before it then
+    works on two orders at once.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, start: int, stop: int) -> Tensor:
         """A view of x (bchw)."""
-        ctx.save_for_backward(x)
-        ctx.channels = slice(start, stop)
+        ctx.like, ctx.channels = torch.empty_like(x, device="meta"), slice(start, stop)  # its order, not its values
         return x[:, start:stop]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         """Zeros, but for the channels that were taken."""
-        whole = torch.zeros_like(ctx.saved_tensors[0])
+        whole = torch.zeros_like(ctx.like, device=gradients[0].device)
         whole[:, ctx.channels] = gradients[0]
         return whole, None, None
 
