@@ -4,7 +4,7 @@
     python benchmarks/predict_latency.py --spaces restoration --runtimes ncnn --minutes 0.5 --networks 10 --out x.json
 
 On an idle machine. For each space and runtime the blocks are measured, a table is made of them, one scale is taken from
-five networks, and forty others are measured twice: the first time against the prediction, the second time against the
+ten networks, and forty others are measured twice: the first time against the prediction, the second time against the
 first, which is the noise floor. The scores are those of `falconet device show`. Besides: how long predicting 10,000
 architectures takes, from the architecture to its milliseconds.
 

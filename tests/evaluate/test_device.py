@@ -75,7 +75,18 @@ def test_a_block_is_known_by_its_parts_when_they_are():
     d = Draft(x=1)
     y = d.layer("act", ReLU(), d.layer("head", Conv(8), "x"))
     nested = d.build(d.layer("end", Conv(4), d.layer("b", residual_block(8), y)))
-    assert Estimator(device(blocks(flatten(nested))))(nested, (SIZE,)).how == "table"
+    found = Estimator(device(blocks(flatten(nested))))(nested, (SIZE,))
+    assert found.how == "table"
+    assert Estimator(device(blocks(flatten(nested)), taken_apart=True))(nested, (SIZE,)) == found
+
+
+def test_a_device_that_took_networks_apart_still_knows_the_blocks_it_has():
+    d = Draft(x=1)
+    y = d.layer("act", ReLU(), d.layer("head", Conv(8), "x"))
+    nested = d.build(d.layer("end", Conv(4), d.layer("b", residual_block(8), y)))
+    whole = Estimator(device(blocks(nested)))(nested, (SIZE,))
+    assert whole.how == "table"
+    assert Estimator(device(blocks(nested), taken_apart=True))(nested, (SIZE,)) == whole
 
 
 def test_the_linear_model_finds_the_prices_that_made_the_times():

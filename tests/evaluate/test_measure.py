@@ -16,13 +16,14 @@ from falconet.errors import UserError
 from falconet.evaluate.bench import Candidate, bench
 from falconet.evaluate.check import judge
 from falconet.evaluate.estimate import Estimator
+from falconet.evaluate.latency import REFERENCE
 from falconet.evaluate.measure import Onboarding, measure_device
 from falconet.evaluate.memory import peak_bytes
 from falconet.evaluate.meter import Here, Item, Readings, Remote, Rounds, item_of
-from falconet.evaluate.survey import blocks_of_space, in_context
+from falconet.evaluate.survey import blocks_of_space, in_context, networks_of_space
 from falconet.files import read_lines
 from falconet.graph import costs
-from falconet.spaces import Restoration, build, sample
+from falconet.spaces import NasBench201, Restoration, build, sample
 from falconet.zoo import ZOO
 
 SPACE = Restoration(width=(4, 8), depth=(1, 2, 3), kind=("plain", "residual"), activation=("relu", "prelu"))
@@ -32,7 +33,10 @@ PLAN = Onboarding("fake", "tiny", SIZES, held_out=6, calibration=3, minutes=0.1,
 
 @dataclass
 class Fake:
-    """A machine on which a network takes 0.05 ms, and 40 ms for a GMAC; it is stopped before call number `stop`."""
+    """A machine on which a network takes 0.05 ms, and 40 ms for a GMAC; half as much again from the eighth call on.
+
+    It is stopped before call number `stop`.
+    """
 
     stop: int = 1_000
     runtime: str = "onnxruntime"
@@ -43,9 +47,20 @@ class Fake:
         if len(self.asked) == self.stop:
             raise KeyboardInterrupt
         self.asked.append([item.name for item in items])
-        slow = 1.0 + 0.5 * (len(self.asked) % 2)  # every second batch meets a busy machine
+        slow = 1.5 if len(self.asked) >= 8 else 1.0
         seconds = {item.name: [slow * (5e-5 + 40e-3 * item.macs / 1e9)] * 3 for item in items}
         return Readings(seconds, "1.0", "fake processor", "Linux", 0.0)
+
+
+class Disturbed(Fake):
+    """In one batch, everything but the reference takes three times as long, as when the memory is busy."""
+
+    def time(self, items: Sequence[Item], how: Rounds) -> Readings:
+        found = super().time(items, how)
+        if len(self.asked) != 2:
+            return found
+        slowed = {name: [3 * s for s in ss] if name != REFERENCE else ss for name, ss in found.seconds.items()}
+        return replace(found, seconds=slowed)
 
 
 def quiet(text: str) -> None:
@@ -70,6 +85,14 @@ def test_each_batch_but_the_last_tells_how_long_the_rest_takes(tmp_path):
     for number, line in enumerate(said[1:-1], 1):
         assert re.fullmatch(rf"batch {number} of {count}, about \d+\.\d min left", line)
     assert said[-1] == f"batch {count} of {count}"
+
+
+def test_a_minute_that_slowed_one_batch_spoils_nothing(tmp_path):
+    calm = measure_device(PLAN, SPACE, Fake(), tmp_path / "calm", quiet)
+    again = measure_device(PLAN, SPACE, Disturbed(), tmp_path / "log", quiet)
+    assert [one.ms for one in again.blocks] == pytest.approx([one.ms for one in calm.blocks])
+    once = measure_device(replace(PLAN, passes=1), SPACE, Disturbed(), tmp_path / "once", quiet)
+    assert [one.ms for one in once.blocks] != pytest.approx([one.ms for one in calm.blocks], rel=0.1)
 
 
 def test_no_minutes_at_all_are_the_fewest_rounds(tmp_path):
@@ -98,7 +121,7 @@ def test_a_stopped_measurement_goes_on_and_ends_alike(tmp_path):
         measure_device(PLAN, SPACE, first, log, quiet)
     assert len(read_lines(log)) == 1 + 2
     second = Fake()
-    second.asked = list(first.asked)  # so that the same batches meet the busy machine
+    second.asked = list(first.asked)  # so that the same batches meet the slower machine
     assert measure_device(PLAN, SPACE, second, log, quiet) == whole
     assert len(second.asked) == len(read_lines(log)) - 1
 
@@ -128,6 +151,16 @@ def test_a_space_with_too_many_blocks_keeps_the_commonest():
     all_of_them = blocks_of_space(SPACE, SIZES, Random(0), 400)
     some = blocks_of_space(SPACE, SIZES, Random(0), 3)
     assert len(all_of_them) > 10 and len(some) == 3
+
+
+def test_where_new_cells_never_cease_they_are_taken_apart_and_known_by_their_parts(tmp_path):
+    space = NasBench201(width=2, cells=1)
+    plan = replace(PLAN, sizes=((8, 8),), most_blocks=5_000)
+    device = measure_device(plan, space, Fake(), tmp_path / "log", quiet)
+    assert device.taken_apart and len(device.blocks) < 1_500
+    told = [Estimator(device)(spec, plan.sizes) for spec in networks_of_space(space, Random(3), 20)]
+    assert sum(one.how == "table" for one in told) >= 15
+    assert not measure_device(PLAN, SPACE, Fake(), tmp_path / "other", quiet).taken_apart
 
 
 def test_in_context_a_block_stands_between_convolutions():

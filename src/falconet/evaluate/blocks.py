@@ -1,6 +1,6 @@
 """A network cut into the blocks whose times add up: what a table of latencies is made of.
 
-A block is a nested layer of the network (a NetSpec is an operator), or a single convolution, together with what
+A block is a nested layer of the network (a NetSpec is an operator), a single convolution or pooling, together with what
 runtimes compute along with it: the activation, norm, sum or shuffle behind it, when nothing else reads what lies
 between. Its identity is what decides its time: the deployed sub-network with its names forgotten, the shapes of its
 inputs, and whether it stands at the edge of the network.
@@ -17,16 +17,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from falconet.graph import (
+    AvgPool,
     Concat,
     Conv,
     DepthwiseConv,
     EdgeConv,
     Input,
     Layer,
+    MaxPool,
     NetSpec,
     Op,
     TransposedConv,
@@ -42,26 +44,43 @@ from falconet.graph.spec import input_shapes, remembered
 Dims: TypeAlias = tuple[int, int, int]
 """Channels, height and width."""
 
-HEAVY = (Conv, DepthwiseConv, EdgeConv, TransposedConv, NetSpec)
+Wiring: TypeAlias = tuple[tuple[Op | NetSpec, tuple[int, ...]], ...]
+"""Operators, each with the places of what it reads: inputs of the block -1, -2, ...; its operators 0, 1, ..."""
+
+FIRST = (-1,)
+HEAVY = (NetSpec, Conv, DepthwiseConv, EdgeConv, TransposedConv, AvgPool, MaxPool)
 """What a block is built around; every other operator joins the block that feeds it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One block: its deployed network (inputs x0, x1, ...; layers n0, n1, ...) and where it stands.
+    """One block: the network before deployment, the shapes of what it reads and makes, and where it stands.
 
     `outer` are the inputs that the network's own inputs feed, `last` whether an output of the network is made here.
-    `nested` is the block before deployment, from which its parts can be had.
+    What takes long is worked out when it is first asked for: a device that knows the parts need not know the block.
     """
 
-    spec: NetSpec
+    nested: NetSpec
     inputs: tuple[Dims, ...]
     out: Dims
     outer: tuple[int, ...]
     last: bool
-    key: str
-    title: str
-    nested: NetSpec
+
+    @cached_property
+    def spec(self) -> NetSpec:
+        """Its deployed network: inputs x0, x1, ...; layers n0, n1, ..."""
+        return _nameless(deployed_spec(self.nested))
+
+    @cached_property
+    def key(self) -> str:
+        """Its identity."""
+        text = f"{spec_to_text(self.spec)} {self.inputs} {self.outer} {self.last}"
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @cached_property
+    def title(self) -> str:
+        """Its operators in words: "conv 3x3 16>16, relu"."""
+        return _title(self.spec)
 
     @property
     def sizes(self) -> tuple[Size, ...]:
@@ -117,22 +136,29 @@ def _cut(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: 
     pictures = {spec.inputs[place].name for place in outer}
     found = []
     for group in _groups(spec):
-        place: dict[str, int] = {}  # what the group makes: 0, 1, ...; what it reads: -1, -2, ...
-        reads, wiring = list[str](), list[tuple[Op | NetSpec, tuple[int, ...]]]()
-        for number, layer in enumerate(group):
-            for name in layer.inputs:
-                if name not in place:
-                    reads.append(name)
-                    place[name] = -len(reads)
-            place[layer.name] = number
-            wiring.append((layer.op, tuple([place[name] for name in layer.inputs])))
-        at_edge = tuple([n for n, name in enumerate(reads) if name in pictures])
         name = group[-1].name
-        is_last = last and name in spec.outputs
-        block = _wired(tuple(wiring), tuple([dims[one] for one in reads]), at_edge, is_last)
+        reads, wiring = _wiring(group)
+        at_edge = tuple([n for n, one in enumerate(reads) if one in pictures])
+        block = _wired(wiring, tuple([dims[one] for one in reads]), at_edge, last and name in spec.outputs)
         dims[name] = block.out
         found.append(block)
     return tuple(found)
+
+
+def _wiring(group: Sequence[Layer]) -> tuple[Sequence[str], Wiring]:
+    """What a group reads from outside, and its operators as `_wired` takes them."""
+    if len(group) == 1 and len(group[0].inputs) == 1:
+        return group[0].inputs, ((group[0].op, FIRST),)
+    place: dict[str, int] = {}  # what the group makes: 0, 1, ...; what it reads: -1, -2, ...
+    reads, wiring = list[str](), list[tuple[Op | NetSpec, tuple[int, ...]]]()
+    for number, layer in enumerate(group):
+        for name in layer.inputs:
+            if name not in place:
+                reads.append(name)
+                place[name] = -len(reads)
+        place[layer.name] = number
+        wiring.append((layer.op, tuple([place[name] for name in layer.inputs])))
+    return reads, tuple(wiring)
 
 
 def _groups(spec: NetSpec) -> list[list[Layer]]:
@@ -166,12 +192,12 @@ def _groups(spec: NetSpec) -> list[list[Layer]]:
 
 @lru_cache(maxsize=65536)
 def _wired(
-    wiring: tuple[tuple[Op | NetSpec, tuple[int, ...]], ...],
+    wiring: Wiring,
     inputs: tuple[Dims, ...],
     outer: tuple[int, ...],
     last: bool,
 ) -> Block:
-    """The block of operators, each with the places of what it reads: inputs -1, -2, ...; operators 0, 1, ..."""
+    """The block of operators wired so."""
     names = {-n - 1: f"x{n}" for n in range(len(inputs))} | {n: f"n{n}" for n in range(len(wiring))}
     layers = [Layer(f"n{n}", op, tuple(names[place] for place in reads)) for n, (op, reads) in enumerate(wiring)]
     given = tuple(Input(f"x{n}", channels) for n, (channels, _, _) in enumerate(inputs))
@@ -179,12 +205,8 @@ def _wired(
 
 
 def _block(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: bool) -> Block:
-    small = _nameless(deployed_spec(spec))
-    text = f"{spec_to_text(small)} {inputs} {outer} {last}"
-    key = hashlib.sha256(text.encode()).hexdigest()[:20]
     made = infer_shapes(spec, tuple(Shape(plain(c), h, w) for c, h, w in inputs))[spec.outputs[0]]
-    out = made.channels, made.height, made.width
-    return Block(small, inputs, out, outer, last, key, _title(small), spec)
+    return Block(spec, inputs, (made.channels, made.height, made.width), outer, last)
 
 
 def _nameless(flat: NetSpec) -> NetSpec:
@@ -197,7 +219,6 @@ def _nameless(flat: NetSpec) -> NetSpec:
 
 
 def _title(flat: NetSpec) -> str:
-    """The operators of a block in words: "conv 3x3 16>16, relu"."""
     parts = infer_parts(flat, tuple(plain(one.channels) for one in flat.inputs))
     words = []
     for layer in flat.layers:

@@ -7,6 +7,7 @@
       "processor": "...", "system": "Linux x86_64", "date": "2026-11-01", "source": "measured", "terms": "",
       "empty_ms": 0.01,                           a call that computes nothing
       "scale": 1.02,                              found on a few whole networks
+      "taken_apart": false,                       true: networks were taken apart into smaller ones
       "blocks": [{"key": "3f0c...", "title": "conv 3x3 16>16, relu", "spec": {...}, "inputs": [[16, 180, 320]],
                   "outer": [], "last": false, "ms": 1.93}, ...],
       "linear": {"weights": {"conv.gmacs": 4.1, ...}, "median_error": 0.12} or null,
@@ -135,6 +136,7 @@ class Device(_Record):
     notes: tuple[str, ...] = ()
     empty_ms: Milliseconds = 0.0
     scale: Positive = 1.0
+    taken_apart: bool = False
     blocks: tuple[BlockTime, ...] = ()
     linear: Linear | None = None
     checks: tuple[Check, ...] = ()

@@ -10,7 +10,7 @@ priced by the linear model. Prices are remembered by block, so ten thousand netw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,7 +49,7 @@ class Estimator:
     def __init__(self, device: Device) -> None:
         self.device = device
         self._table: Mapping[str, float] = {one.key: one.ms for one in device.blocks}
-        self._prices: dict[str, _Price] = {}
+        self._prices: dict[Block, _Price] = {}
 
     def __call__(self, spec: NetSpec, sizes: tuple[Size, ...]) -> Estimate:
         """What `spec` takes for pictures of (height, width) `sizes`. UserError when the device cannot say."""
@@ -62,19 +62,21 @@ class Estimator:
 
     def price(self, block: Block) -> _Price:
         """What one block costs, before the device's scale."""
-        found = self._prices.get(block.key)
+        found = self._prices.get(block)
         if found is None:
-            found = self._prices[block.key] = self._find(block)
+            found = self._prices[block] = self._find(block)
         return found
 
     def _find(self, block: Block) -> _Price:
+        parts = parts_of(block)
+        if len(parts) > 1 and self.device.taken_apart and all(part.key in self._table for part in parts):
+            return _sum([self.price(part) for part in parts])  # the block's own key takes long, and no table has it
         if block.key in self._table:
             return _Price(self._table[block.key])
-        parts = parts_of(block)
         if len(parts) > 1:
             prices = [self.price(part) for part in parts]
             if not all(price.unknown for price in prices):
-                return _Price(sum(p.ms for p in prices), tuple(title for p in prices for title in p.unknown))
+                return _sum(prices)
         linear = self.device.linear
         if linear is None:
             raise UserError(
@@ -83,6 +85,10 @@ class Estimator:
                 f"falconet device add {self.device.name} --space SPACE"
             )
         return _Price(predict_linear(linear.weights, block), (block.title,))
+
+
+def _sum(prices: Sequence[_Price]) -> _Price:
+    return _Price(sum(one.ms for one in prices), tuple([title for one in prices for title in one.unknown]))
 
 
 def estimator(where: str) -> Estimator:

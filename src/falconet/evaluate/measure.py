@@ -1,12 +1,16 @@
 """A device measured: the blocks of a space timed on it, a table made of them, and held against whole networks.
 
     device = measure_device(
-        Onboarding(name="laptop", space_title="restoration", sizes=((360, 640),)), space, Here("onnxruntime"), log, say
+        Onboarding(name="laptop", space="restoration", sizes=((360, 640),)), space, Here("onnxruntime"), log, say
     )
 
 Everything is measured in batches of a few seconds. A batch holds some blocks with their contexts, or whole networks,
-and always the empty and the reference network, in shuffled rounds; its times are put on one scale by the reference's.
-Each batch is one line of a log, written when it is done: a measurement that was killed goes on with the next batch.
+and always the empty and the reference network, in shuffled rounds. Times are put on one scale by the reference's of the
+batches around, their median: a machine grows slower and faster over minutes, but the reference of one batch alone
+varies more than that.
+
+All batches are gone through twice, and the lesser times kept: what disturbs a minute spoils nothing. Each batch of each
+pass is one line of a log, written when it is done: a measurement that was killed goes on with the next one.
 
     NAME.measuring.jsonl    {"settings": {...}}, then {"number": 0, "ms": {"empty": 0.01, "reference": 1.4, ...}, ...}
 
@@ -30,7 +34,7 @@ from statistics import median
 
 from falconet import __version__
 from falconet.errors import UserError
-from falconet.evaluate.blocks import Block
+from falconet.evaluate.blocks import Block, blocks_of
 from falconet.evaluate.device import BlockTime, Check, CheckedNet, Device
 from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
@@ -46,6 +50,7 @@ from falconet.spaces import Space
 EMPTY = "empty"
 MOST_IN_BATCH = 32
 MOST_BATCH_BYTES = 600_000_000  # of activations held by all loaded networks of a batch, on a phone too
+AROUND = 4  # batches on either side by whose reference a batch is scaled
 SECONDS_A_GMAC = 0.03  # a guess, only to share the time out among batches
 Say = Callable[[str], None]
 
@@ -54,23 +59,28 @@ Say = Callable[[str], None]
 class Onboarding:
     """How to measure a device. `space` tells in words, or as JSON, what is measured; `sizes` are (height, width).
 
-    `minutes` is what measuring should take at most, though each batch has five rounds at least.
+    `minutes` is what timing should take at most, though each batch has five rounds at least in each pass; loading the
+    networks comes on top.
     """
 
     name: str
     space: str
     sizes: tuple[Size, ...]
     seed: int = 0
-    calibration: int = 5
+    calibration: int = 10
     held_out: int = 20
     most_blocks: int = 400
     rounds: int = 30
+    passes: int = 2
     minutes: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One line of the log: the least milliseconds of each item by its name, and what they were measured with."""
+    """One line of the log: the least milliseconds of each item by its name, and what they were measured with.
+
+    Of three batches in two passes, number 4 is the second's second measurement.
+    """
 
     number: int
     ms: Mapping[str, float]
@@ -97,7 +107,7 @@ def measure_device(
         raise UserError(
             f"the space has only {len(nets)} networks; a device needs {settings.calibration + 2} to check it"
         )
-    batches = _batches(blocks, nets, settings)
+    batches = _batches(blocks, nets, settings) * settings.passes
     work = [_work(batch) for batch in batches]
     done = _read(log, settings, meter, also)
     say(f"{len(blocks)} blocks and {len(nets)} networks in {len(batches)} batches; {len(done)} are measured already")
@@ -199,8 +209,10 @@ def _device(
     settings: Onboarding, meter: Meter, blocks: Sequence[Block], nets: Sequence[NetSpec], measured: Sequence[Batch]
 ) -> Device:
     """The device that the times of all batches make."""
-    usual = median(batch.ms[REFERENCE] for batch in measured)
-    times = [{name: ms * usual / batch.ms[REFERENCE] for name, ms in batch.ms.items()} for batch in measured]
+    pairs = zip(measured, _scales(measured), strict=True)
+    scaled = [{name: ms * scale for name, ms in batch.ms.items()} for batch, scale in pairs]
+    each = len(scaled) // settings.passes
+    times = [_least(scaled[number::each]) for number in range(each)]
     of_block = {block.key: next(one for one in times if block.key in one) for block in blocks}
     whole = {name: ms for batch in times for name, ms in batch.items()}
     device = Device(
@@ -213,6 +225,7 @@ def _device(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         falconet=__version__,
         empty_ms=min(batch[EMPTY] for batch in times),
+        taken_apart=not all(block.key in of_block for spec in nets for block in blocks_of(spec, *settings.sizes)),
     )
     first = settings.calibration
     known = [(spec, whole[f"net {n}"]) for n, spec in enumerate(nets[:first])]
@@ -227,6 +240,18 @@ def _device(
     ]
     check = Check(space=settings.space, sizes=settings.sizes, seed=settings.seed, nets=tuple(checked))
     return device.model_copy(update={"checks": (check,)})
+
+
+def _scales(measured: Sequence[Batch]) -> list[float]:
+    """What makes the times of each batch those of the machine at its usual speed."""
+    took = [batch.ms[REFERENCE] for batch in measured]
+    around = [median(took[max(0, n - AROUND) : n + AROUND + 1]) for n in range(len(took))]
+    return [median(took) / one for one in around]
+
+
+def _least(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The least milliseconds of each item of one batch, over its passes."""
+    return {name: min(one[name] for one in passes) for name in passes[0]}
 
 
 def _with_table(

@@ -35,12 +35,12 @@ def blocks_of_space(
     """The blocks of a space's networks, at most `most`, the commonest first; then those of the networks `also`.
 
     Met on the way: the extremes with their neighbours, then random networks until 200 in a row bring nothing new. Where
-    a space has more kinds of blocks than `most` (cells, widths that vary everywhere), its blocks are taken apart into
-    smaller ones.
+    new blocks never cease, or there are more than `most` (cells, widths that vary everywhere), blocks are taken apart
+    into smaller ones, of which there are fewer.
     """
-    specs = _networks(space, sizes, rng)
+    specs, are_all = _networks(space, sizes, rng)
     found = _counted([list(blocks_of(spec, *sizes)) for spec in specs])
-    if len(found) > most:
+    if len(found) > most or not are_all:
         taken_apart = _counted([[part for block in blocks_of(s, *sizes) for part in parts_of(block)] for s in specs])
         if len(taken_apart) < len(found):
             found = taken_apart
@@ -91,8 +91,8 @@ def _before(d: Draft, number: int, channels: int) -> str:
     return d.layer(f"before{number}_act", ReLU(), y)
 
 
-def _networks(space: Space, sizes: tuple[Size, ...], rng: Random) -> list[NetSpec]:
-    """Networks that hold the blocks of the space."""
+def _networks(space: Space, sizes: tuple[Size, ...], rng: Random) -> tuple[list[NetSpec], bool]:
+    """Networks that hold the blocks of the space, and whether these seem to be all there are."""
     specs, seen, quiet = list[NetSpec](), set[str](), 0
     for arch in _archs(space, rng):
         spec = build(space, arch)
@@ -101,8 +101,8 @@ def _networks(space: Space, sizes: tuple[Size, ...], rng: Random) -> list[NetSpe
         seen |= keys
         specs.append(spec)
         if quiet == QUIET:
-            break
-    return specs
+            return specs, True
+    return specs, False
 
 
 def _archs(space: Space, rng: Random) -> Iterator[Arch]:

@@ -132,9 +132,18 @@ def live_edges(ops: Cell) -> tuple[int, ...]:
 
 @lru_cache(maxsize=65536)
 def cell(ops: Cell, width: int) -> NetSpec:
-    """One cell of `width` channels, with the operations of its six edges."""
-    d = Draft(x=width)
+    """One cell of `width` channels, with the operations of its six edges; those on no way to the output are left out.
+
+    Cells that differ in such edges alone are one object, so what is worked out of it is worked out once.
+    """
     live = live_edges(ops)
+    return _live_cell(tuple([op if i in live else "none" for i, op in enumerate(ops)]), live, width)
+
+
+@lru_cache(maxsize=65536)
+def _live_cell(ops: Cell, live: tuple[int, ...], width: int) -> NetSpec:
+    """The cell of the edges `live`."""
+    d = Draft(x=width)
     if not live:
         return d.build(d.layer("nothing", Clip(0.0, NOTHING), "x"))
     values = {0: "x"}

@@ -94,7 +94,7 @@ class Shuffle(BaseModel):
 
     def __call__(self, pick: Pick) -> NetSpec:
         """The network of the answers that `pick` gives."""
-        layout, norm = LAYOUTS[self.layout], BatchNorm(affine=self.affine)
+        layout, norm = LAYOUTS[self.layout], _norm(self.affine)
         channels, stride = layout.stem
         d = Draft(x=3)
         y = d.layer("stem", _stem(channels, stride, norm), "x")
@@ -110,6 +110,12 @@ class Shuffle(BaseModel):
                 y = d.layer(f"b{number}.{kind}", block, y)
                 channels, number = out, number + 1
         return d.build(d.layer("end", _end(channels, layout.last, self.classes or layout.classes, norm), y))
+
+
+@lru_cache(maxsize=2)
+def _norm(affine: bool) -> BatchNorm:
+    """One object, so that the caches of blocks need not compare it."""
+    return BatchNorm(affine=affine)
 
 
 @lru_cache(maxsize=64)
