@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +21,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from falconet.files import write_json
 from falconet.graph.network import Network
 from falconet.run.prepared import zoo_network
+from falconet.run.record import environment
 from falconet.tasks import Classification, DataSettings
 from falconet.tasks.labelled import read_labelled
 
@@ -53,12 +55,13 @@ def encoded(path: Path) -> None:
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure; print and write one JSON object."""
     import tempfile
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--net", default="shufflenet_v2_x0_5")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark_augment.json"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -83,25 +86,20 @@ def main() -> None:
 
     batches = [task.batch(dataset, 0, number, BATCH) for number in range(4)]
     training = timed(step, given.rounds)
-    print(
-        json.dumps(
-            {
-                "benchmark": "augment",
-                "net": given.net,
-                "pictures_per_second": {
-                    "decoding once": round(decoding),
-                    **{f"batches, {policy}": round(BATCH / value) for policy, value in seconds.items()},
-                    "training step": round(BATCH / training),
-                },
-                "share_of_step": {policy: round(value / training, 4) for policy, value in seconds.items()},
-                "rounds": given.rounds,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-                "machine": platform.processor() or platform.machine(),
-            },
-            indent=1,
-        )
-    )
+    found = {
+        "benchmark": "augment",
+        "environment": environment("python", sys.argv[0]),
+        "net": given.net,
+        "pictures_per_second": {
+            "decoding once": round(decoding),
+            **{f"batches, {policy}": round(BATCH / value) for policy, value in seconds.items()},
+            "training step": round(BATCH / training),
+        },
+        "share_of_step": {policy: round(value / training, 4) for policy, value in seconds.items()},
+        "rounds": given.rounds,
+    }
+    write_json(given.out, found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
+import sys
 import time
+from pathlib import Path
 from random import Random
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from falconet.files import write_json
 from falconet.graph import Costs, costs, flatten
 from falconet.graph.network import Network
+from falconet.run.record import environment
 from falconet.spaces import Arch, Shuffle, build, sample
 
 SIZE = (224, 224)
@@ -40,10 +43,12 @@ def torchs(network: Network) -> int:
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure; print and write one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archs", type=int, default=2000)
-    count = parser.parse_args().archs
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark_cost.json"))
+    given = parser.parse_args()
+    count = given.archs
     torch.set_num_threads(1)
     rng = Random(0)
     archs = [sample(SPACE, rng) for _ in range(count)]
@@ -66,22 +71,17 @@ def main() -> None:
         assert macs == ours(arch).macs, "the two counts differ"
     rates.sort()
     median = rates[len(rates) // 2]
-    print(
-        json.dumps(
-            {
-                "benchmark": "cost",
-                "archs_per_second": {"median": round(median), "best": round(rates[-1]), "worst": round(rates[0])},
-                "times_torch_flop_counter": round(median * sorted(seconds)[len(seconds) // 2], 1),
-                "times_torch_flop_counter_best": round(rates[-1] * min(seconds), 1),
-                "layers": len(flatten(network.spec).layers) if network.spec else 0,
-                "archs": count,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-                "machine": platform.processor() or platform.machine(),
-            },
-            indent=1,
-        )
-    )
+    found = {
+        "benchmark": "cost",
+        "environment": environment("python", sys.argv[0]),
+        "archs_per_second": {"median": round(median), "best": round(rates[-1]), "worst": round(rates[0])},
+        "times_torch_flop_counter": round(median * sorted(seconds)[len(seconds) // 2], 1),
+        "times_torch_flop_counter_best": round(rates[-1] * min(seconds), 1),
+        "layers": len(flatten(network.spec).layers) if network.spec else 0,
+        "archs": count,
+    }
+    write_json(given.out, found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,8 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
-import torch
 from PIL import Image
+
+from falconet.files import write_json
+from falconet.run.record import environment
 
 COMMAND = "import sys; from falconet.cli import main; main(sys.argv[1:])"
 
@@ -81,11 +82,12 @@ def measured(photo: Path, model: str, out: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure; print and write one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megapixels", type=float, default=100)
     parser.add_argument("--model", default="sr-x2-small")
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark_enhance.json"))
     chosen = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -100,22 +102,17 @@ def main() -> None:
             row = measured(photo, model, Path(folder) / "out")
             row["seconds_per_megapixel"] = round(float(str(row["seconds"])) / (width * height / 1e6), 3)
             rows.append(row)
-    print(
-        json.dumps(
-            {
-                "benchmark": "enhance",
-                "model": "one convolution" if chosen.plain else chosen.model,
-                "input": f"{width}x{height}",
-                "largest_peak_bytes": max(int(str(row["peak_bytes"])) for row in rows),
-                "own_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-                "runs": rows,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-                "machine": platform.machine(),
-            },
-            indent=1,
-        )
-    )
+    found = {
+        "benchmark": "enhance",
+        "environment": environment("python", sys.argv[0]),
+        "model": "one convolution" if chosen.plain else chosen.model,
+        "input": f"{width}x{height}",
+        "largest_peak_bytes": max(int(str(row["peak_bytes"])) for row in rows),
+        "own_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "runs": rows,
+    }
+    write_json(chosen.out, found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -11,23 +11,22 @@ that was stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
-import platform
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
-import falconet
 from falconet.evaluate import Budget, Cost, Objective, Trial
 from falconet.evaluate.paired import paired
 from falconet.evaluate.quality import quality
 from falconet.files import write_json
 from falconet.graph import NetSpec, costs
+from falconet.run.record import environment
 from falconet.search import STRATEGIES, CreditSettings, Feasible, RandomSettings, SearchSettings, read_trials, search
 from falconet.spaces import Arch, Dense, build
 from falconet.tasks import Dataset, DataSettings, SuperResolution
@@ -146,8 +145,7 @@ def main() -> None:
         given.out,
         {
             "benchmark": "esr_ea",
-            "command": f"python benchmarks/esr_ea.py --data {given.data} --seeds {given.seeds} "
-            f"--networks {given.networks} --steps {given.steps}",
+            "environment": environment("python", sys.argv[0]),
             "space": SPACE.model_dump(),
             "budget": BUDGET.model_dump(exclude_none=True),
             "training": {**TRAINING.model_dump(), "steps": given.steps},
@@ -156,13 +154,6 @@ def main() -> None:
             "comparisons": [compare(curves, "credit", other) for other in ("uniform", "random")],
             "core_minutes": round(sum(trial.seconds for trial in everything) / 60, 1),
             "trials": len(everything),
-            "versions": {
-                "falconet": falconet.__version__,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-            },
-            "machine": platform.processor() or platform.machine(),
-            "date": datetime.now(UTC).date().isoformat(),
         },
     )
 

@@ -19,14 +19,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from statistics import fmean
@@ -35,13 +33,13 @@ from typing import Any
 import numpy as np
 import torch
 
-import falconet
 from falconet.evaluate import Budget, Cost, Objective, Trial
 from falconet.evaluate.quality import quality, runner
 from falconet.files import write_json
 from falconet.graph import costs
 from falconet.graph.network import Network, deployed
 from falconet.run.prepared import prepared
+from falconet.run.record import environment
 from falconet.search import STRATEGIES, Feasible, search
 from falconet.search.evolution import EvolutionSettings
 from falconet.spaces import Arch, Shuffle, build, union
@@ -92,17 +90,12 @@ def main() -> None:
         for row in one["networks"]:
             row["top1"] = [lone(row["arch"], task, dataset, given, seed) for seed in range(given.seeds)]
             print(f"{method} {row['budget']:.3g}: {row['macs']:,} MACs, top-1 {fmean(row['top1']):.2f}", flush=True)
-    arguments = " ".join(f"--{name} {value}" for name, value in vars(given).items() if name not in ("method", "work"))
     write_json(
         given.out,
         {
             "benchmark": "gradient",
-            "command": f"python benchmarks/gradient.py {arguments}",
+            "environment": environment("python", sys.argv[0]),
             "methods": found,
-            "versions": {"falconet": falconet.__version__, "torch": torch.__version__},
-            "python": platform.python_version(),
-            "machine": platform.processor() or platform.machine(),
-            "date": datetime.now(UTC).date().isoformat(),
         },
     )
 

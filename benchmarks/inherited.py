@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,8 +22,10 @@ import numpy as np
 import torch
 
 from falconet.evaluate.quality import quality
+from falconet.files import write_json
 from falconet.graph.network import Network
 from falconet.run.prepared import prepared
+from falconet.run.record import environment
 from falconet.spaces import SPACES, draw, union
 from falconet.tasks import Classification, DataSettings
 from falconet.tasks.classification import JUDGED_AT_ONCE
@@ -33,11 +35,12 @@ BATCHES = 8
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure; print and write one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evaluations", type=int, default=1000)
     parser.add_argument("--pictures", type=int, default=1000, help="validation pictures")
     parser.add_argument("--width", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark_inherited.json"))
     given = parser.parse_args()
     torch.set_num_threads(1)
     classes, size = tuple(map(str, range(10))), 32
@@ -71,21 +74,16 @@ def main() -> None:
                     for x in judged:
                         bare(x)
             taken[way] += time.process_time() - start
-    print(
-        json.dumps(
-            {
-                "benchmark": "inherited",
-                "speed_over_bare": round(taken["bare"] / taken["evaluations"], 4),
-                "seconds_each": {way: round(seconds / given.evaluations, 4) for way, seconds in taken.items()},
-                "evaluations": given.evaluations,
-                "pictures": {"statistics": BATCHES * PICTURES, "judged": given.pictures},
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-                "machine": platform.processor() or platform.machine(),
-            },
-            indent=1,
-        )
-    )
+    found = {
+        "benchmark": "inherited",
+        "environment": environment("python", sys.argv[0]),
+        "speed_over_bare": round(taken["bare"] / taken["evaluations"], 4),
+        "seconds_each": {way: round(seconds / given.evaluations, 4) for way, seconds in taken.items()},
+        "evaluations": given.evaluations,
+        "pictures": {"statistics": BATCHES * PICTURES, "judged": given.pictures},
+    }
+    write_json(given.out, found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,10 @@ Against the paper: digits instead of ImageNet, 29 convolutions and a linear laye
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import platform
+import sys
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
 
@@ -29,8 +27,10 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from falconet.files import write_json
 from falconet.graph import Conv, Draft, NetSpec, Op, PReLU, ReLU
 from falconet.graph.network import Network
+from falconet.run.record import environment
 from falconet.train.init import msra
 from falconet.zoo.classify import classify
 
@@ -120,17 +120,13 @@ def main() -> None:
                 print(outcomes[-1], flush=True)
     result = {
         "benchmark": "msra",
-        "command": f"python benchmarks/msra.py --steps {steps}",
+        "environment": environment("python", sys.argv[0]),
         "seed": SEED,
         "batch": BATCH,
         "outcomes": [asdict(one) for one in outcomes],
         "minutes": round((time.perf_counter() - began) / 60, 2),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.processor() or platform.machine(),
-        "date": datetime.now(UTC).date().isoformat(),
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_json(RESULT, result)
 
 
 if __name__ == "__main__":

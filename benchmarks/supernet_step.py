@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from statistics import median
 
 import torch
 from torch import Tensor, nn
 
+from falconet.files import write_json
 from falconet.graph import NetSpec
 from falconet.graph.network import Network
+from falconet.run.record import environment
 from falconet.spaces import Arch, Restoration, build, union
 
 SPACE = Restoration(width=(8, 16, 24), depth=(2, 4, 6), kind=("plain",), activation=("leaky_relu",))
@@ -55,10 +58,12 @@ def step(run: Callable[[], Tensor], parameters: list[nn.Parameter], target: Tens
 
 
 def main() -> None:
-    """Measure and print one JSON object."""
+    """Measure; print and write one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--out", type=Path, default=Path("results/benchmark_supernet_step.json"))
+    given = parser.parse_args()
+    rounds = given.rounds
     torch.set_num_threads(1)
     spec: NetSpec = build(SPACE, ARCH)
     supernet = Network(store=union(SPACE, Random(0))).to(memory_format=torch.channels_last)
@@ -76,21 +81,16 @@ def main() -> None:
             step(*runs[name], target)
             taken[name].append(step(*runs[name], target))
     medians = {name: median(values) for name, values in taken.items()}
-    print(
-        json.dumps(
-            {
-                "benchmark": "supernet_step",
-                "ratio": round(medians["supernet"] / medians["plain"], 4),
-                "ratio_of_minima": round(min(taken["supernet"]) / min(taken["plain"]), 4),
-                "ms": {name: round(1e3 * value, 2) for name, value in medians.items()},
-                "rounds": rounds,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-                "machine": platform.processor() or platform.machine(),
-            },
-            indent=1,
-        )
-    )
+    found = {
+        "benchmark": "supernet_step",
+        "environment": environment("python", sys.argv[0]),
+        "ratio": round(medians["supernet"] / medians["plain"], 4),
+        "ratio_of_minima": round(min(taken["supernet"]) / min(taken["plain"]), 4),
+        "ms": {name: round(1e3 * value, 2) for name, value in medians.items()},
+        "rounds": rounds,
+    }
+    write_json(given.out, found)
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
