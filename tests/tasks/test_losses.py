@@ -6,6 +6,7 @@ from torch import Tensor
 
 from falconet.errors import UserError
 from falconet.tasks.losses import LOSSES, check_criterion, measured, terms
+from falconet.tasks.metrics import psnr as metric
 from falconet.tasks.metrics import ssim
 
 
@@ -29,6 +30,18 @@ def test_every_loss_is_least_at_the_truth_and_pulls_towards_it(name: str, pair: 
 def test_the_ssim_loss_is_the_metric(pair: tuple[Tensor, Tensor]) -> None:
     ours = [one[0].permute(1, 2, 0).double().numpy() * 255 for one in pair]
     assert 1 - float(measured("ssim", *pair)) == pytest.approx(ssim(*ours), abs=1e-5)
+
+
+def test_the_psnr_loss_is_the_metric_and_every_picture_weighs_alike(pair: tuple[Tensor, Tensor]) -> None:
+    output, truth = pair
+    batch = torch.cat([output, truth + 0.1 * (output - truth)]), torch.cat([truth, truth])  # 20 dB apart
+    decibels = [
+        metric(*(one.permute(1, 2, 0).double().numpy() * 255 for one in both)) for both in zip(*batch, strict=True)
+    ]
+    assert 6 - float(measured("psnr", *batch)) == pytest.approx(sum(decibels) / 20, abs=0.01)
+    batch[0].requires_grad_()
+    (slope,) = torch.autograd.grad(measured("psnr", *batch), batch[0])
+    assert float(slope[1].norm() / slope[0].norm()) == pytest.approx(10, rel=0.05)
 
 
 def test_the_fft_loss_by_hand() -> None:

@@ -166,7 +166,7 @@ def test_a_loss_and_a_metric_of_ones_own(dataset: Dataset, small_photos: Path) -
         ({"scale": 5}, "less than or equal to 4"),
         (
             {"criterion": "l3"},
-            r"must be one of l1, l2, charbonnier, fft, ssim, or a sum of them .*; got 'l3'",
+            r"must be one of l1, l2, psnr, charbonnier, fft, ssim, or a sum of them .*; got 'l3'",
         ),
         ({"quality": "psnr"}, "must be one of psnr_y, ssim_y; got 'psnr'"),
         ({"colour": "red"}, "'luma' or 'rgb'"),
