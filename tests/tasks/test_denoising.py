@@ -149,6 +149,18 @@ def test_pairs_by_the_ends_of_names(pairs: Path) -> None:
     assert example.before["psnr"] == pytest.approx(result.metrics["psnr"])
 
 
+def test_gain_changes_the_brightness_of_both_pictures_of_a_pair_alike(pairs: Path) -> None:
+    settings = {"noise": "pairs", "ends": ("_real", "_mean"), "colour": "rgb", "patch": 32}
+    plain, other = Denoising(**settings), Denoising(**settings, gain=(0.5, 1.5))
+    dataset = plain.read(DataSettings(train=(pairs,), validation="B2*"), 0)
+    (seen,), clean = plain.batch(dataset, 0, 3, 6)
+    (dark,), target = other.batch(dataset, 0, 3, 6)
+    factors = target.mean((2, 3)) / clean.mean((2, 3))
+    assert float(factors.min()) > 0.5 and float(factors.max()) < 1.5 and float(factors.std()) > 0.1
+    assert torch.allclose(dark, seen * factors[..., None, None], atol=1e-5)
+    assert torch.allclose(target, clean * factors[..., None, None], atol=1e-5)
+
+
 def test_pairs_by_folder(pairs: Path, tmp_path: Path) -> None:
     for kind in ("real", "mean"):
         (tmp_path / kind).mkdir()
@@ -205,6 +217,8 @@ def test_lists_of_names(small_photos: Path, tmp_path: Path) -> None:
         ({"scale": 2}, "should be 1"),
         ({"quality": "psnr_y"}, "quality must be one of psnr, ssim; got 'psnr_y'"),
         ({"noise": "pairs", "noise_map": True}, "noise_map needs a noise level"),
+        ({"noise": "pairs", "gain": (1.2, 0.6)}, "gain must be two factors"),
+        ({"gain": (0.6, 1.2)}, "gain is for pairs"),
         ({"ends": ("_a", "_a")}, "two different ends"),
         ({"shrinks": ()}, "one or several"),
     ],

@@ -66,9 +66,10 @@ class Denoising(PixelTask):
     `noise`: "gaussian" noise is made here, as strong as `sigma` says, of a 0..255 scale: 25, or (0, 50) for any level
     between; or it comes with "pairs" of a noisy and a clean picture (other damage than noise is learned as well), found
     by the folder data.noisy or by the `ends` of their names. `noise_map`: the network has a second input, `sigma`, that
-    tells the noise level of each pixel. `colour`: "grey" networks see one channel (of colour photos each of the three
-    by itself), "rgb" networks three. The other settings are those of `PixelTask`; metrics of your
-    own are given hw or hwc pixels of a 0..255 scale.
+    tells the noise level of each pixel. `gain`: training patches of pairs become darker or brighter, each channel by a
+    factor drawn between these two: cameras differ in exposure and white balance, and pairs are few. `colour`: "grey"
+    networks see one channel (of colour photos each of the three by itself), "rgb" networks three. The other settings
+    are those of `PixelTask`; metrics of your own are given hw or hwc pixels of a 0..255 scale.
     """
 
     name: Literal["denoising"] = "denoising"
@@ -76,6 +77,7 @@ class Denoising(PixelTask):
     sigma: float | tuple[float, float] = 25.0
     noise_map: bool = False
     ends: tuple[str, str] = ("_noisy", "_clean")
+    gain: tuple[float, float] = (1.0, 1.0)
     colour: Literal["grey", "rgb"] = "grey"
     scale: Literal[1] = 1
     patch: int = Field(64, ge=8)
@@ -94,6 +96,10 @@ class Denoising(PixelTask):
     def _settings_agree(self) -> Denoising:
         if self.ends[0] == self.ends[1]:
             raise ValueError(f"ends must be two different ends of names, as in [_noisy, _clean]; got {self.ends[0]!r}")
+        if not 0 < self.gain[0] <= self.gain[1] <= 4:
+            raise ValueError(f"gain must be two factors up to 4, the smaller first, as in [0.6, 1.2]; got {self.gain}")
+        if self.noise == "gaussian" and self.gain != (1.0, 1.0):
+            raise ValueError("gain is for pairs; noise that is made here is the same at any brightness. Leave it out")
         if self.noise == "pairs" and self.noise_map:
             raise ValueError("noise_map needs a noise level, which pairs do not tell; leave it out")
         return self
@@ -187,12 +193,16 @@ class Denoising(PixelTask):
         for number, (example, row, column, turn) in enumerate(places(dataset, rng, size, self.patch)):
             given[number] = cut(example.inputs[0], row, column, self.patch, turn)
             clean[number] = cut(example.target, row, column, self.patch, turn)
-        inputs: tuple[Pixels, ...] = (unit(given),)
+        seen, wanted = unit(given), unit(clean)
+        if self.gain != (1.0, 1.0):
+            factors = rng.uniform(*self.gain, (size, len(first), 1, 1)).astype(np.float32)
+            seen, wanted = seen * factors, wanted * factors
+        inputs: tuple[Pixels, ...] = (seen,)
         if self.noise == "gaussian":
             levels = self._levels.draw(rng, size)
             noise = rng.standard_normal(given.shape, dtype=np.float32)
-            inputs = self._with_map(inputs[0] + levels.reshape(-1, 1, 1, 1) / np.float32(255) * noise, levels)
-        return tuple(torch.from_numpy(x) for x in inputs), torch.from_numpy(unit(clean))
+            inputs = self._with_map(seen + levels.reshape(-1, 1, 1, 1) / np.float32(255) * noise, levels)
+        return tuple(torch.from_numpy(x) for x in inputs), torch.from_numpy(wanted)
 
     # pydantic 1 had a class method of this name, which pydantic 2 keeps as deprecated; ours takes its place.
     def validate(self, run: Run, dataset: Dataset) -> dict[str, float]:  # type: ignore[override]
