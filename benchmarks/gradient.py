@@ -95,6 +95,7 @@ def main() -> None:
         {
             "benchmark": "gradient",
             "environment": environment("python", sys.argv[0]),
+            "settings": {name: getattr(given, name) for name in ("final", "seeds", *SEARCHED_BY)},
             "methods": found,
         },
     )

@@ -121,6 +121,7 @@ def main() -> None:
     result = {
         "benchmark": "msra",
         "environment": environment("python", sys.argv[0]),
+        "steps": steps,
         "seed": SEED,
         "batch": BATCH,
         "outcomes": [asdict(one) for one in outcomes],

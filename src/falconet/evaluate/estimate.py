@@ -70,7 +70,7 @@ class Estimator:
     def _find(self, block: Block) -> _Price:
         parts = parts_of(block)
         if len(parts) > 1 and self.device.taken_apart and all(part.key in self._table for part in parts):
-            return _sum([self.price(part) for part in parts])  # the block's own key takes long, and no table has it
+            return _sum([self.price(part) for part in parts])  # without the block's own key, which takes long
         if block.key in self._table:
             return _Price(self._table[block.key])
         if len(parts) > 1:

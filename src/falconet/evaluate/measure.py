@@ -245,8 +245,8 @@ def _device(
 def _scales(measured: Sequence[Batch]) -> list[float]:
     """What makes the times of each batch those of the machine at its usual speed."""
     took = [batch.ms[REFERENCE] for batch in measured]
-    around = [median(took[max(0, n - AROUND) : n + AROUND + 1]) for n in range(len(took))]
-    return [median(took) / one for one in around]
+    usual = median(took)
+    return [usual / median(took[max(0, n - AROUND) : n + AROUND + 1]) for n in range(len(took))]
 
 
 def _least(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -137,13 +137,13 @@ def cell(ops: Cell, width: int) -> NetSpec:
     Cells that differ in such edges alone are one object, so what is worked out of it is worked out once.
     """
     live = live_edges(ops)
-    return _live_cell(tuple([op if i in live else "none" for i, op in enumerate(ops)]), live, width)
+    return _live_cell(tuple([op if i in live else "none" for i, op in enumerate(ops)]), width)
 
 
 @lru_cache(maxsize=65536)
-def _live_cell(ops: Cell, live: tuple[int, ...], width: int) -> NetSpec:
-    """The cell of the edges `live`."""
-    d = Draft(x=width)
+def _live_cell(ops: Cell, width: int) -> NetSpec:
+    """The cell of these operations, of which each but "none" is on a way to the output."""
+    d, live = Draft(x=width), [i for i, op in enumerate(ops) if op != "none"]
     if not live:
         return d.build(d.layer("nothing", Clip(0.0, NOTHING), "x"))
     values = {0: "x"}

@@ -270,9 +270,8 @@ class _Recorder:
         if before is None:
             _check_options(name, asked)
             self.options[name] = asked
-            answer = self.answers[name] = self.choose(name, asked)
-            return cast(T, answer)
-        if asked != before:
+            self.answers[name] = self.choose(name, asked)
+        elif asked != before:
             raise UserError(
                 f"the space asks {name!r} twice with different options, {_shown(before)} "
                 f"and {_shown(asked)}; give the two decisions different names (put the condition into the name)"

@@ -34,7 +34,7 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
     """How far PSNR is below 60 dB, in tens of decibels, the mean over the pictures of a batch.
 
     log10(1 + mean squared error / 1e-6). Each picture weighs alike, however little noise it has, as in the mean PSNR of
-    a test set; in `l1` and `l2` the noisiest decide. Chen et al. (HINet), 2021, eq. 4, without its negative sign.
+    a test set; in `l1` and `l2` the noisiest decide. Chen et al. (HINet), 2021, train with the negative PSNR itself.
     """
     difference = output - target
     return (1 + (difference * difference).mean(dim=(1, 2, 3)) * 1e6).log10().mean()
