@@ -40,8 +40,7 @@ def msra(network: Network, specs: Iterable[NetSpec], slope: float = 0.1) -> None
     He et al. 2015, equation 14. `specs` are networks that will run on it: layers that some of them merges away (the
     branches of a re-parameterized block) keep torch's default, since their sum would be too loud. Layers that feed a
     sum, and those with nothing but linear operators behind them up to an output, are made quiet (a tenth): a residual
-    block begins near the identity, a network with a global skip near that skip, a classifier by guessing (louder, a
-    supernet of many paths is worse than that for hundreds of steps). Deviation: He et al. have none.
+    block begins near the identity, and a network with a global skip near that skip. Deviation: He et al. have none.
     """
     plain, last = set[str](), set[str]()
     for spec in specs:
@@ -84,7 +83,7 @@ def _ends(flat: NetSpec) -> set[str]:
         if layer is None or layer.name in seen:
             continue
         seen.add(layer.name)
-        if isinstance(layer.op, Conv | TransposedConv | Linear):
+        if isinstance(layer.op, Conv | TransposedConv):
             found.add(layer.slot)
         elif isinstance(layer.op, Add | Subtract | PixelShuffle | Resize | Repeat | Identity | Clip | Crop):
             waiting += layer.inputs
