@@ -23,7 +23,7 @@ from falconet.graph import spec_from_json
 from falconet.report import read_results
 from falconet.run import Recipe, pipeline
 from falconet.run.plan import describe, make_plan
-from falconet.run.progress import Silent
+from falconet.run.progress import Progress, Silent, Update
 from falconet.run.recipe import dump, parse
 from falconet.run.record import Record
 from falconet.run.supernet import train_supernet
@@ -138,6 +138,38 @@ def test_trials_are_judged_with_statistics_of_their_own(finished: Path, tiny: Re
     assert all(torch.equal(before[name], value) for name, value in supernet.state_dict().items())
 
 
+class StopsAt(pipeline.Silent):
+    """Interrupts a task before the figures of its step `last` are told."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+
+    @contextmanager
+    def task(self, name: str, total: int, start: int = 0) -> Iterator[Update]:
+        def update(done: int, **figures: float) -> None:
+            if done == self.last:
+                raise KeyboardInterrupt
+
+        yield update
+
+
+def test_a_supernet_that_begins_with_one_kind_is_resumed_to_the_same_bits(tiny: Recipe, tmp_path: Path) -> None:
+    change = ["space={name: shuffle, layout: cifar, width: 1.0}", "task.size=32", "supernet.one_kind=0.4", "budget={}"]
+    recipe = parse(dump(tiny), overrides=[*change, "supernet.steps=5"])
+    dataset = recipe.task.read(recipe.data, recipe.seed)
+
+    def weights(folder: Path, progress: Progress) -> dict[str, torch.Tensor]:
+        return dict(train_supernet(Record(folder), recipe, dataset, 5, progress).network.state_dict())
+
+    whole = weights(tmp_path / "whole", pipeline.Silent())
+    for last in (1, 2, 3, 5):  # in the first part, at its end, at the second part's first step and in it
+        with pytest.raises(KeyboardInterrupt):
+            weights(tmp_path / "stopped", StopsAt(last))
+    resumed = weights(tmp_path / "stopped", pipeline.Silent())
+    assert all(torch.equal(whole[name], value) for name, value in resumed.items())
+    assert set(resumed) == set(whole)
+
+
 def test_what_was_evaluated_is_what_was_exported(finished: Path, tiny: Recipe) -> None:
     dataset = tiny.task.read(tiny.data, tiny.seed)
     (model,) = read_results(finished).models
@@ -232,6 +264,7 @@ def test_mistakes_are_told_before_anything_is_trained(tiny: Recipe, tmp_path: Pa
         "a missing test set": ((f"data.test.more={tmp_path / 'none'}",), "does not exist"),
         "a missing file": ((f"data.train={tmp_path / 'none.npz'}",), "does not exist"),
         "fair paths": (("supernet.paths=fair", "task.classes=[red, green, blue, grey]"), "wants 4x1x1"),
+        "one kind": (("supernet.one_kind=0.5",), "does not say how one kind of block begins as another"),
         "a pattern": (("data.validation='a*'",), "numbers or shares"),
         "an output size": (("budget={macs: 18K, at_output: 16x16}",), "at_input: 16x16"),
     }

@@ -35,6 +35,7 @@ from falconet.run.rivals import rival_spec
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
 from falconet.run.suits import check_suits
+from falconet.run.supernet import kinds_of
 from falconet.run.teacher import lesson, taught
 from falconet.run.wanted import (
     counter,
@@ -129,6 +130,8 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     cannot be met.
     """
     _check_trust(recipe)
+    if recipe.supernet.one_kind:
+        kinds_of(recipe)
     found = check_feasible(recipe)
     STRATEGIES[strategy_name(recipe)](recipe.space, found, objectives(recipe), recipe.search)  # says what it cannot do
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)

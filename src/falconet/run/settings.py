@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from falconet.errors import UserError
 from falconet.evaluate import format_quantity, parse_quantity
 from falconet.spaces import SPACES, Pick, Space, load_space
-from falconet.train.settings import PathSettings, TrainSettings
+from falconet.train.settings import Fraction, PathSettings, TrainSettings
 from falconet.zoo import ZOO
 
 if TYPE_CHECKING:
@@ -88,10 +88,12 @@ class Length(BaseModel):
 class SupernetSettings(Length, TrainSettings):
     """Training of the supernet, whose weights every network of the space shares: for how long, by which paths, and how.
 
-    `paths` is a name (`sandwich`, `uniform`) or a group of settings that has one.
+    `paths` is a name (`sandwich`, `uniform`) or a group of settings that has one. For the share `one_kind` of the steps
+    blocks of one kind are trained alone; the other kinds begin with what these learned. Spaces of several kinds only.
     """
 
     paths: Annotated[PathSettings, BeforeValidator(named)] = PathSettings()
+    one_kind: Fraction = 0.0
 
 
 class FinalSettings(Length, TrainSettings):

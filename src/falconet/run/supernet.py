@@ -1,6 +1,7 @@
 """The supernet stage: the weights that all networks of the space share, trained once.
 
 checkpoints/supernet/store.json            which weights there are
+checkpoints/supernet/one_kind/step-N/      where the training of one kind of block stands (supernet.one_kind)
 checkpoints/supernet/step-N/               where the training stands
 checkpoints/supernet/kept.safetensors      what it came to
 """
@@ -10,20 +11,22 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from falconet.errors import UserError
 from falconet.files import write_bytes, write_json
 from falconet.graph import NetSpec, Store
 from falconet.run.model_space import ModelSpace
-from falconet.run.prepared import unwrapped
+from falconet.run.prepared import prepared, unwrapped
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.teacher import taught
 from falconet.run.wanted import shares_weights, sizes
-from falconet.spaces import draw, union
+from falconet.spaces import Kinds, Space, draw, union
 
 if TYPE_CHECKING:
     from falconet.graph.network import Network
@@ -75,9 +78,10 @@ def _train(
     import torch
 
     from falconet.graph.network import Network
-    from falconet.train.fit import fit
+    from falconet.train.fit import Fitted, fit
     from falconet.train.init import msra
     from falconet.train.paths import paths
+    from falconet.train.spread import spread
 
     torch.manual_seed(recipe.seed)
     network = Network(store=store)
@@ -86,15 +90,36 @@ def _train(
         space.give_weights(network)
     with record.stage(STAGE) as clock, progress.task("supernet", steps) as update:
 
-        def on_step(step: int, loss: float) -> None:
+        def on_step(before: int, step: int, loss: float) -> None:
             clock.tick()
-            update(step, loss=loss)
+            update(before + step, loss=loss)
 
-        sharing = paths(recipe.space, recipe.supernet.paths, sizes(recipe))
+        def train(space: Space, count: int, where: Path, seed: int, before: int) -> Fitted:
+            sharing = paths(space, recipe.supernet.paths, sizes(recipe))
+            told = partial(on_step, before)
+            return fit(network, task, dataset, recipe.supernet, sharing, count, where, seed, told)
+
         task = taught(recipe.teacher, recipe.task)
-        fitted = fit(network, task, dataset, recipe.supernet, sharing, steps, folder, recipe.seed, on_step)
+        alone = round(steps * recipe.supernet.one_kind)
+        if alone:
+            kinds = kinds_of(recipe)
+            train(prepared(kinds.one_kind(), recipe.task), alone, folder / "one_kind", recipe.seed + 1, 0)
+            spread(network, kinds.begins_as)
+        fitted = train(recipe.space, steps - alone, folder, recipe.seed, alone)
         version = f"supernet@{keep(network, folder)[:8]}"
         clock.finish({"version": version, "steps": steps, "loss": fitted.loss, "precision": fitted.precision})
+
+
+def kinds_of(recipe: Recipe) -> Kinds:
+    """The recipe's space, which can begin with one kind of block. UserError when it cannot."""
+    space = unwrapped(recipe.space)
+    if not isinstance(space, Kinds):
+        raise UserError(
+            "supernet.one_kind: this space does not say how one kind of block begins as another, as the space shuffle "
+            "does; leave the setting out"
+        )
+    space.one_kind()  # says what it lacks
+    return space
 
 
 def _some_networks(recipe: Recipe) -> list[NetSpec]:

@@ -12,6 +12,7 @@ from falconet.spaces.restoration import Restoration
 from falconet.spaces.shuffle import Shuffle
 from falconet.spaces.space import (
     Arch,
+    Kinds,
     Option,
     Pick,
     Space,
@@ -43,6 +44,7 @@ __all__ = [
     "Dense",
     "Encoder",
     "Fbnet",
+    "Kinds",
     "NasBench201",
     "Option",
     "Pick",

@@ -25,10 +25,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from falconet.errors import UserError
 from falconet.graph import BatchNorm, Draft, NetSpec
 from falconet.spaces.space import Pick, T
 from falconet.zoo.classify import classify, conv, normed
-from falconet.zoo.shuffle_blocks import shuffle_block, shuffle_entry
+from falconet.zoo.shuffle_blocks import shuffle_block, shuffle_entry, twin
 
 Kind = Literal["shuffle3", "shuffle5", "shuffle7", "xception"]
 Width = Annotated[float, Field(ge=0.1, le=4)]
@@ -91,6 +92,27 @@ class Shuffle(BaseModel):
         if list(value) != sorted(value):
             raise ValueError(f"options must ascend, got {list(value)}")
         return value
+
+    def one_kind(self) -> Shuffle:
+        """The space of "shuffle3" blocks alone, whose weights are among those of this space.
+
+        UserError when this space has no such blocks.
+        """
+        if "shuffle3" not in self.kind:
+            raise UserError(f"other kinds of block can begin as shuffle3 alone, but space.kind is {list(self.kind)}")
+        return self.model_copy(update={"kind": ("shuffle3",)})
+
+    def begins_as(self, slot: str) -> str | None:
+        """The weights with which `slot` does what a "shuffle3" block does in its place.
+
+        "": it must let its input through; None: it stays as it is.
+        """
+        block, _, rest = slot.partition(".")
+        kind, _, layer = rest.partition(".")
+        if kind not in self.kind or kind == "shuffle3":
+            return None
+        place = twin(kind, layer)
+        return f"{block}.shuffle3.{place}" if place else place
 
     def __call__(self, pick: Pick) -> NetSpec:
         """The network of the answers that `pick` gives."""

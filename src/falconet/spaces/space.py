@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import pairwise
 from random import Random
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 from falconet.errors import UserError
 
@@ -46,6 +46,21 @@ class Pick(Protocol):
     """Asks one decision: a name, and the options to choose from; the answer is one of them."""
 
     def __call__(self, name: str, options: Sequence[T]) -> T: ...
+
+
+@runtime_checkable
+class Kinds(Protocol):
+    """A space of blocks of several kinds, whose supernet may begin with one of them (`supernet.one_kind`)."""
+
+    def __call__(self, pick: Pick) -> NetSpec: ...
+
+    def one_kind(self) -> Space:
+        """The space of that kind alone."""
+        ...
+
+    def begins_as(self, slot: str) -> str | None:
+        """The slot whose weights make `slot` do the same; "": it must pass its input on; None: it stays as it is."""
+        ...
 
 
 Space: TypeAlias = "Callable[[Pick], NetSpec]"

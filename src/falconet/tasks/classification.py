@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
 
-JUDGED_AT_ONCE = 250
+JUDGED_AT_ONCE = 64
 NORMALIZE = "normalize"
 COLOUR_MEAN, COLOUR_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photos
 GREY_MEAN, GREY_STD = (0.459,), (0.226,)

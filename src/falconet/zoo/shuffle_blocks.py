@@ -16,6 +16,8 @@ from falconet.graph import BatchNorm, Draft, NetSpec, Op, Shuffle, Slice
 from falconet.zoo.classify import NORM, RELU, Steps, conv, depthwise, gated, normed
 
 KINDS = ("shuffle3", "shuffle5", "shuffle7", "xception")
+PLACES = {"pw1": "pw1", "dw2": "dw", "pw3": "pw2", "dw1": "", "pw2": "", "dw3": ""}
+"""Layers of the "xception" branch, and those of "shuffle3" that stand in their place; the others add depth."""
 
 
 def _branch(kind: str, mid: int, out: int, stride: int, act: Op, norm: BatchNorm) -> Steps:
@@ -59,3 +61,15 @@ def _joined(d: Draft, left: str, right: str, to_gate: int) -> NetSpec:
     if to_gate:
         right = d.layer("gate", gated(to_gate, to_gate // 4, norm=True), right)
     return d.build(d.concat("cat", left=left, right=right))
+
+
+def twin(kind: str, layer: str) -> str | None:
+    """The layer of a "shuffle3" block whose weights make `layer` of a `kind` block do the same.
+
+    "": none does, it must let its input through; None: a batch norm behind such a layer, which already does.
+    """
+    step = layer.removesuffix("_norm")
+    place = PLACES.get(step, step) if kind == "xception" else step
+    if step == layer:
+        return place
+    return f"{place}_norm" if place else None
