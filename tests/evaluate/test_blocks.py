@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from falconet.evaluate.blocks import block_of, blocks_of, parts_of
+from falconet.evaluate.blocks import Block, block_of, blocks_of, parts_of
 from falconet.graph import Add, Concat, Conv, Draft, GlobalAvgPool, Multiply, NetSpec, PReLU, ReLU, Sigmoid, costs
 from falconet.spaces import Restoration, build, sample
 from falconet.zoo import ZOO, plain_block, residual_block
@@ -73,6 +73,21 @@ def test_a_concat_begins_a_block_which_takes_what_follows():
     left, right = d.layer("left", Conv(4), "x"), d.layer("right", Conv(4), "x")
     spec = d.build(d.layer("act", ReLU(), d.concat("cat", left=left, right=right)))
     assert titles(spec) == ["conv 3x3 4>4", "conv 3x3 4>4", "concat, relu"]
+
+
+def test_concats_of_many_widths_are_one_block_when_their_sums_are():
+    def joined(*widths: int) -> NetSpec:
+        d = Draft(x=4)
+        parts = {f"of{width}_{n}": d.layer(f"c{n}", Conv(width), "x") for n, width in enumerate(widths)}
+        return d.build(d.layer("act", ReLU(), d.concat("cat", **parts)))
+
+    def last(*widths: int) -> Block:
+        return blocks_of(joined(*widths), SIZE)[-1]
+
+    assert last(8, 16, 24).key == last(24, 8, 16).key == last(16, 16, 16).key
+    assert last(8, 16, 25).inputs == ((17, 12, 20), (16, 12, 20), (16, 12, 20))
+    assert len({last(8, 16, 24).key, last(8, 16, 32).key, last(8, 8, 16, 16).key}) == 3
+    assert last(8, 16).key != last(12, 12).key
 
 
 @pytest.mark.parametrize("net", ["fsrcnn", "ecbsr", "vdsr", "espcn"])

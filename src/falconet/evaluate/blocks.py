@@ -106,8 +106,9 @@ def parts_of(block: Block) -> tuple[Block, ...]:
 
     One level of nesting is opened at a time.
     """
-    if block.nested.is_flat and len(_groups(block.nested)) <= 1:
-        return (block,)
+    parts = _cut(block.nested, block.inputs, block.outer, block.last)
+    if len(parts) > 1 or block.nested.is_flat or parts[0].nested != block.nested:
+        return parts
     return _cut(_opened(block.nested), block.inputs, block.outer, block.last)
 
 
@@ -139,7 +140,10 @@ def _cut(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: 
         name = group[-1].name
         reads, wiring = _wiring(group)
         at_edge = tuple([n for n, one in enumerate(reads) if one in pictures])
-        block = _wired(wiring, tuple([dims[one] for one in reads]), at_edge, last and name in spec.outputs)
+        shapes = tuple([dims[one] for one in reads])
+        if isinstance(group[-1].op, Concat) and len(reads) == len(group[-1].inputs) > 2:
+            wiring, shapes = _even(shapes)
+        block = _wired(wiring, shapes, at_edge, last and name in spec.outputs)
         dims[name] = block.out
         found.append(block)
     return tuple(found)
@@ -159,6 +163,18 @@ def _wiring(group: Sequence[Layer]) -> tuple[Sequence[str], Wiring]:
         place[layer.name] = number
         wiring.append((layer.op, tuple([place[name] for name in layer.inputs])))
     return reads, tuple(wiring)
+
+
+@lru_cache(maxsize=65536)
+def _even(shapes: tuple[Dims, ...]) -> tuple[Wiring, tuple[Dims, ...]]:
+    """A Concat of these as one of as many equal parts, which moves as many values.
+
+    Hardly two networks of a space join the same twenty widths; their sums are met again.
+    """
+    count, (_, height, width) = len(shapes), shapes[0]
+    each, more = divmod(sum(channels for channels, _, _ in shapes), count)
+    op = Concat(tuple(f"p{n}" for n in range(count)))
+    return ((op, tuple(-n - 1 for n in range(count))),), tuple((each + (n < more), height, width) for n in range(count))
 
 
 def _groups(spec: NetSpec) -> list[list[Layer]]:
@@ -197,11 +213,14 @@ def _wired(
     outer: tuple[int, ...],
     last: bool,
 ) -> Block:
-    """The block of operators wired so."""
+    """The block of operators wired so: of a nested network alone, that network itself."""
+    op, reads = wiring[0]
+    if isinstance(op, NetSpec) and len(wiring) == 1 and reads == tuple(range(-1, -len(op.inputs) - 1, -1)):
+        return _block(op, inputs, outer, last)
     names = {-n - 1: f"x{n}" for n in range(len(inputs))} | {n: f"n{n}" for n in range(len(wiring))}
     layers = [Layer(f"n{n}", op, tuple(names[place] for place in reads)) for n, (op, reads) in enumerate(wiring)]
     given = tuple(Input(f"x{n}", channels) for n, (channels, _, _) in enumerate(inputs))
-    return _block(NetSpec(given, tuple(layers), (layers[-1].name,)), inputs, outer, last)
+    return _block(NetSpec.unchecked(given, tuple(layers), (layers[-1].name,)), inputs, outer, last)
 
 
 def _block(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: bool) -> Block:

@@ -285,13 +285,14 @@ class _Recorder:
         if before is None:
             _check_options(name, asked)
             self.options[name] = asked
-            self.answers[name] = self.choose(name, asked)
-        elif asked != before:
+            answer = self.answers[name] = self.choose(name, asked)
+            return answer  # type: ignore[return-value]
+        if asked != before:
             raise UserError(
                 f"the space asks {name!r} twice with different options, {_shown(before)} "
                 f"and {_shown(asked)}; give the two decisions different names (put the condition into the name)"
             )
-        return cast(T, self.answers[name])
+        return self.answers[name]  # type: ignore[return-value]
 
     @property
     def arch(self) -> Arch:
