@@ -44,8 +44,10 @@ from falconet.graph.spec import input_shapes, remembered
 Dims: TypeAlias = tuple[int, int, int]
 """Channels, height and width."""
 
-Wiring: TypeAlias = tuple[tuple[Op | NetSpec, tuple[int, ...]], ...]
-"""Operators, each with the places of what it reads: inputs of the block -1, -2, ...; its operators 0, 1, ..."""
+Wired: TypeAlias = tuple[Op | NetSpec, tuple[int, ...]]
+"""An operator and the places of what it reads: inputs of the block -1, -2, ...; its operators 0, 1, ..."""
+
+Wiring: TypeAlias = tuple[Wired, ...]
 
 FIRST = (-1,)
 HEAVY = (NetSpec, Conv, DepthwiseConv, EdgeConv, TransposedConv, AvgPool, MaxPool)
@@ -141,8 +143,9 @@ def _cut(spec: NetSpec, inputs: tuple[Dims, ...], outer: tuple[int, ...], last: 
         reads, wiring = _wiring(group)
         at_edge = tuple([n for n, one in enumerate(reads) if one in pictures])
         shapes = tuple([dims[one] for one in reads])
-        if isinstance(group[-1].op, Concat) and len(reads) == len(group[-1].inputs) > 2:
-            wiring, shapes = _even(shapes)
+        if isinstance(group[0].op, Concat) and len(reads) == len(group[0].inputs) > 2:
+            first, shapes = _even(shapes)
+            wiring = (first, *wiring[1:])
         block = _wired(wiring, shapes, at_edge, last and name in spec.outputs)
         dims[name] = block.out
         found.append(block)
@@ -154,7 +157,7 @@ def _wiring(group: Sequence[Layer]) -> tuple[Sequence[str], Wiring]:
     if len(group) == 1 and len(group[0].inputs) == 1:
         return group[0].inputs, ((group[0].op, FIRST),)
     place: dict[str, int] = {}  # what the group makes: 0, 1, ...; what it reads: -1, -2, ...
-    reads, wiring = list[str](), list[tuple[Op | NetSpec, tuple[int, ...]]]()
+    reads, wiring = list[str](), list[Wired]()
     for number, layer in enumerate(group):
         for name in layer.inputs:
             if name not in place:
@@ -166,7 +169,7 @@ def _wiring(group: Sequence[Layer]) -> tuple[Sequence[str], Wiring]:
 
 
 @lru_cache(maxsize=65536)
-def _even(shapes: tuple[Dims, ...]) -> tuple[Wiring, tuple[Dims, ...]]:
+def _even(shapes: tuple[Dims, ...]) -> tuple[Wired, tuple[Dims, ...]]:
     """A Concat of these as one of as many equal parts, which moves as many values.
 
     Hardly two networks of a space join the same twenty widths; their sums are met again.
@@ -174,7 +177,7 @@ def _even(shapes: tuple[Dims, ...]) -> tuple[Wiring, tuple[Dims, ...]]:
     count, (_, height, width) = len(shapes), shapes[0]
     each, more = divmod(sum(channels for channels, _, _ in shapes), count)
     op = Concat(tuple(f"p{n}" for n in range(count)))
-    return ((op, tuple(-n - 1 for n in range(count))),), tuple((each + (n < more), height, width) for n in range(count))
+    return (op, tuple(-n - 1 for n in range(count))), tuple((each + (n < more), height, width) for n in range(count))
 
 
 def _groups(spec: NetSpec) -> list[list[Layer]]:
