@@ -1,6 +1,7 @@
 """How well latencies are predicted: 40 held-out random networks of each space, by ONNX Runtime and ncnn.
 
     python benchmarks/predict_latency.py             all spaces, both runtimes; writes results/predict_latency.json
+    python benchmarks/predict_latency.py --spaces dense      this one; rows that the file has are kept as they are
     python benchmarks/predict_latency.py --spaces restoration --runtimes ncnn --minutes 0.5 --networks 10 --out x.json
 
 On an idle machine. For each space and runtime the blocks are measured, a table is made of them, one scale is taken from
@@ -9,7 +10,8 @@ first, which is the noise floor. The scores are those of `falconet device show`.
 architectures takes, from the architecture to its milliseconds.
 
 Targets: Spearman >= 0.98 and MAPE <= 5 %, or both within 1.5 times the noise floor; 10,000 predictions under 5 s.
-A measurement that was stopped goes on where it was (build/predict_latency/*.jsonl).
+A measurement that was stopped goes on where it was (build/predict_latency/*.jsonl). Each row is written when it is done
+and says when it was measured; --again measures rows anew that the file already has.
 """
 
 from __future__ import annotations
@@ -47,24 +49,35 @@ FOLDER = Path("build/predict_latency")
 def main() -> None:
     """Measure, and write one JSON file."""
     options = _options()
-    rows = []
+    rows: dict[str, dict[str, Any]] = _read(options)
     for name in options.spaces:
         space: Space = SPACES[name]()
         size = _size(name, space)
         for runtime in options.runtimes:
+            key = f"{name}-{runtime}"
+            if key in rows and not options.again:
+                print(f"{key} has been measured")
+                continue
             print(f"{name} on {runtime} at {size[0]}x{size[1]}", flush=True)
-            rows.append(_measured(name, space, size, runtime, options))
-            _print(rows[-1])
-    found = {
-        "benchmark": "predict_latency",
-        "seed": options.seed,
-        "networks": options.networks,
-        "minutes_each": options.minutes,
-        "environment": environment("python", sys.argv[0]),
-        "rows": rows,
-    }
-    write_json(options.out, found)
-    print(f"wrote {options.out}")
+            rows[key] = _measured(name, space, size, runtime, options)
+            _print(rows[key])
+            write_json(options.out, {**_settings(options), "rows": rows})
+            print(f"wrote {options.out}")
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What all rows of a file have in common."""
+    return {"benchmark": "predict_latency", "seed": options.seed, "networks": options.networks}
+
+
+def _read(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """The rows of the file to write, if there is one. Refuses a file whose rows are of another kind."""
+    if not options.out.is_file():
+        return {}
+    found = json.loads(options.out.read_text(encoding="utf-8"))
+    if {key: found.get(key) for key in _settings(options)} != _settings(options):
+        sys.exit(f"{options.out} was measured with another seed or number of networks; give another --out")
+    return dict(found["rows"])
 
 
 def _options() -> argparse.Namespace:
@@ -74,6 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--networks", type=int, default=NETWORKS)
     parser.add_argument("--minutes", type=float, default=MINUTES, help="for each space and runtime")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="measure rows anew that the file has")
     parser.add_argument("--out", type=Path, default=Path("results/predict_latency.json"))
     return parser.parse_args()
 
@@ -106,6 +120,8 @@ def _measured(
     write_device(device, FOLDER / f"{plan.name}.json")
     scores = judge(device.checks[0])
     return {
+        "environment": environment("python", sys.argv[0]),
+        "minutes": options.minutes,
         "space": name,
         "runtime": f"{device.runtime} {device.version}",
         "input": [inputs[0].channels, *size],
