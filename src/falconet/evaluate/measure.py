@@ -48,6 +48,7 @@ from falconet.graph.shape import Size
 from falconet.spaces import Space
 
 EMPTY = "empty"
+LEAST_CALIBRATION = 5
 MOST_IN_BATCH = 32
 MOST_BATCH_BYTES = 600_000_000  # of activations held by all loaded networks of a batch, on a phone too
 AROUND = 4  # batches on either side by whose reference a batch is scaled
@@ -103,10 +104,12 @@ def measure_device(
     rng = Random(settings.seed)
     blocks = blocks_of_space(space, settings.sizes, rng, settings.most_blocks, also)
     nets = networks_of_space(space, rng, settings.calibration + settings.held_out)
-    if len(nets) < settings.calibration + 2:
+    if len(nets) < LEAST_CALIBRATION + 2:
         raise UserError(
-            f"the space has only {len(nets)} networks; a device needs {settings.calibration + 2} to check it"
+            f"the space has only {len(nets)} networks; a device needs {LEAST_CALIBRATION + 2} to check it, "
+            f"{settings.calibration + settings.held_out} to check it well"
         )
+    settings = replace(settings, calibration=min(settings.calibration, len(nets) - 2))
     batches = _batches(blocks, nets, settings) * settings.passes
     work = [_work(batch) for batch in batches]
     done = _read(log, settings, meter, also)
