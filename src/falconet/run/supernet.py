@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -90,14 +89,13 @@ def _train(
         space.give_weights(network)
     with record.stage(STAGE) as clock, progress.task("supernet", steps) as update:
 
-        def on_step(before: int, step: int, loss: float) -> None:
-            clock.tick()
-            update(before + step, loss=loss)
-
         def train(space: Space, count: int, where: Path, seed: int, before: int) -> Fitted:
+            def on_step(step: int, loss: float) -> None:
+                clock.tick()
+                update(before + step, loss=loss)
+
             sharing = paths(space, recipe.supernet.paths, sizes(recipe))
-            told = partial(on_step, before)
-            return fit(network, task, dataset, recipe.supernet, sharing, count, where, seed, told)
+            return fit(network, task, dataset, recipe.supernet, sharing, count, where, seed, on_step)
 
         task = taught(recipe.teacher, recipe.task)
         alone = round(steps * recipe.supernet.one_kind)
