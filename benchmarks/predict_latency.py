@@ -31,7 +31,7 @@ from falconet.evaluate.device import Device, write_device
 from falconet.evaluate.estimate import Estimator
 from falconet.evaluate.measure import Onboarding, measure_device
 from falconet.evaluate.meter import Here
-from falconet.files import write_json
+from falconet.files import write_json, write_text
 from falconet.run.record import environment
 from falconet.spaces import SPACES, Space, build, sample
 
@@ -63,6 +63,24 @@ def main() -> None:
             _print(rows[key])
             write_json(options.out, {**_settings(options), "rows": rows})
             print(f"wrote {options.out}")
+    if options.page is not None:
+        fill(options.page, rows)
+
+
+def fill(page: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """Write the table between the marks of the page."""
+    begin, end = "<!-- predictions -->", "<!-- end of predictions -->"
+    head = ("space, runtime", "Spearman: predicted", "measured again", "MACs", "error: predicted", "measured again")
+    lines = [f"| {' | '.join(head)} | 10,000 take |", "|---" * (len(head) + 1) + "|"]
+    for row in rows.values():
+        ranks = " | ".join(f"{row[one]['spearman']:.3f}" for one in ("table", "noise", "macs"))
+        errors = " | ".join(f"{100 * row[one]['mape']:.1f} %" for one in ("table", "noise"))
+        name = f"`{row['space']}`, {row['runtime'].split()[0]}, {row['input'][2]}x{row['input'][1]}"
+        lines.append(f"| {name} | {ranks} | {errors} | {row['seconds_for_10000']:.1f} s |")
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, marked, after = rest.partition(end)
+    assert marked, f"{page} must hold {begin} and {end}"
+    write_text(page, "\n".join([f"{before}{begin}", *lines, f"{end}{after}"]))
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -89,6 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="measure rows anew that the file has")
     parser.add_argument("--out", type=Path, default=Path("results/predict_latency.json"))
+    parser.add_argument("--page", type=Path, help="a page to write the table into: docs/devices.md")
     return parser.parse_args()
 
 
