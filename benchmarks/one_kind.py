@@ -5,7 +5,7 @@
 The supernet of the recipe is trained twice from the same seed, as the recipe says but for `steps`: with its share
 `one_kind`, and without. Reported: the loss of the last hundred steps, beside that of guessing, and the mean top-1 that
 random networks of the space (the same for both) inherit, on 1,000 validation pictures, with statistics of their own;
-by kind of block as well, networks of one kind throughout. One thread, about 15 minutes for 1,000 steps.
+by kind of block as well, networks of one kind throughout. One thread, about 10 minutes for 500 steps.
 Resumable: both trainings live in --work.
 """
 
