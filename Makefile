@@ -3,7 +3,7 @@
 # make demo-digits   the same for classification: handwritten digits in two or three minutes
 # make test    what CI runs: style, types, import direction, then the quick tests
 # make slow    the tests that take minutes each
-# make bench   the benchmarks that need nothing of yours, one after another, on an otherwise idle machine: two hours
+# make bench   the benchmarks that need nothing of yours, one after another, on an otherwise idle machine
 # make format  put the code into the house format
 #
 # PYTHON=python3.12 chooses the interpreter, WORKERS=4 the number of test processes.

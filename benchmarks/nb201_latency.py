@@ -70,13 +70,18 @@ def main() -> None:
 
 def fill(page: Path, found: dict[str, dict[str, object]]) -> None:
     """Write the table between the marks of the page."""
-    begin, end = "<!-- nb201_latency -->", "<!-- end of nb201_latency -->"
     lines = ["| phone, samples | predictor | least of the draws | linear model |", "|---|---|---|---|"]
     lines += [f"| {name} | {o['predictor']} | {o['predictor_least']} | {o['linear']} |" for name, o in found.items()]
+    put_between(page, "nb201_latency", "\n".join(lines))
+
+
+def put_between(page: Path, mark: str, text: str) -> None:
+    """Write `text` between the page's comments `mark` and `end of mark`, in place of what stood there."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     _, marked, after = rest.partition(end)
     assert marked, f"{page} must hold {begin} and {end}"
-    write_text(page, "\n".join([f"{before}{begin}", *lines, f"{end}{after}"]))
+    write_text(page, f"{before}{begin}\n{text}\n{end}{after}")
 
 
 def compare(table: Table, groups: tuple[Floats, ...], phone: str, samples: int, draws: int) -> dict[str, object]:

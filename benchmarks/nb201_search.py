@@ -30,6 +30,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
+from nb201_latency import put_between
 
 from falconet.deploy.runner import processor
 from falconet.evaluate import Budget, Objective
@@ -212,12 +213,7 @@ def _curve(plot: Plot, means: Sequence[float], halves: Sequence[float], colour: 
 
 def fill(page: Path, result: dict[str, object]) -> None:
     """Write the tables between the marks of the page."""
-    begin, end = "<!-- nb201_search -->", "<!-- end of nb201_search -->"
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(begin)
-    _, found, after = rest.partition(end)
-    assert found, f"{page} must hold {begin} and {end}"
-    write_text(page, f"{before}{begin}\n{tables(result)}\n{end}{after}")
+    put_between(page, "nb201_search", tables(result))
 
 
 def tables(result: dict[str, object]) -> str:

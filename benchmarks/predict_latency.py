@@ -25,13 +25,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from nb201_latency import put_between
+
 from falconet.deploy.runner import load_average
 from falconet.evaluate.check import judge
 from falconet.evaluate.device import Device, write_device
 from falconet.evaluate.estimate import Estimator
 from falconet.evaluate.measure import Onboarding, measure_device
 from falconet.evaluate.meter import Here
-from falconet.files import write_json, write_text
+from falconet.files import write_json
 from falconet.run.record import environment
 from falconet.spaces import SPACES, Space, build, sample
 
@@ -69,7 +71,6 @@ def main() -> None:
 
 def fill(page: Path, rows: dict[str, dict[str, Any]]) -> None:
     """Write the table between the marks of the page."""
-    begin, end = "<!-- predictions -->", "<!-- end of predictions -->"
     head = ("space, runtime", "Spearman: predicted", "measured again", "MACs", "error: predicted", "measured again")
     lines = [f"| {' | '.join(head)} | 10,000 take |", "|---" * (len(head) + 1) + "|"]
     for row in rows.values():
@@ -77,10 +78,7 @@ def fill(page: Path, rows: dict[str, dict[str, Any]]) -> None:
         errors = " | ".join(f"{100 * row[one]['mape']:.1f} %" for one in ("table", "noise"))
         name = f"`{row['space']}`, {row['runtime'].split()[0]}, {row['input'][2]}x{row['input'][1]}"
         lines.append(f"| {name} | {ranks} | {errors} | {row['seconds_for_10000']:.1f} s |")
-    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, marked, after = rest.partition(end)
-    assert marked, f"{page} must hold {begin} and {end}"
-    write_text(page, "\n".join([f"{before}{begin}", *lines, f"{end}{after}"]))
+    put_between(page, "predictions", "\n".join(lines))
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

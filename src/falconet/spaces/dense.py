@@ -94,7 +94,7 @@ class Dense(BaseModel):
         for gene in range(self.genes):
             open_question = 0 < off < self.genes - gene  # else the rest is all on, or all off
             active = pick(f"b{gene}.active", (0, 1)) if open_question else off == 0
-            kind, convs, growth, out = self._block(pick, gene)
+            kind, convs, growth, out = self._block(pick, f"b{gene}.")
             if not active:
                 off -= 1
                 continue
@@ -104,13 +104,12 @@ class Dense(BaseModel):
         y = d.chain([("fuse", Conv(self.width, 1)), ("body", Conv(self.width))], d.concat("cat", **made))
         return d.build(self._upsampled(d, d.layer("sum", Add(), y, head)))
 
-    def _block(self, pick: Pick, gene: int) -> tuple[Kind, int, int, int]:
+    def _block(self, pick: Pick, here: str) -> tuple[Kind, int, int, int]:
         """Kind, convolutions, growth and output of one gene; asked of genes that are off, too, which carry them on."""
-        names = _names(gene)
-        kind = _one(pick, names[0], self.kinds)
-        convs = _one(pick, names[1], self.convs)
-        growth = _one(pick, names[2], self.growth)
-        out = _one(pick, f"b{gene}.g{growth}.out", self.growth[self.growth.index(growth) :])
+        kind = _one(pick, f"{here}kind", self.kinds)
+        convs = _one(pick, f"{here}convs", self.convs)
+        growth = _one(pick, f"{here}growth", self.growth)
+        out = _one(pick, f"{here}g{growth}.out", self.growth[self.growth.index(growth) :])
         return kind, convs, growth, out
 
     def _upsampled(self, d: Draft, y: str) -> str:
@@ -119,12 +118,6 @@ class Dense(BaseModel):
         for step, factor in enumerate({2: (2,), 3: (3,), 4: (2, 2)}[self.scale]):
             y = d.chain([(f"up{step}", Conv(wide * factor**2)), (f"up{step}_shuffle", PixelShuffle(factor))], y)
         return d.layer("tail", Conv(self.channels), y)
-
-
-@lru_cache(maxsize=64)
-def _names(gene: int) -> tuple[str, str, str]:
-    """Names of a gene's first decisions, made once: a search asks millions of them."""
-    return f"b{gene}.kind", f"b{gene}.convs", f"b{gene}.growth"
 
 
 def _one(pick: Pick, name: str, options: tuple[T, ...]) -> T:

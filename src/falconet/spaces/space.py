@@ -286,13 +286,13 @@ class _Recorder:
             _check_options(name, asked)
             self.options[name] = asked
             answer = self.answers[name] = self.choose(name, asked)
-            return answer  # type: ignore[return-value]
+            return cast(T, answer)
         if asked != before:
             raise UserError(
                 f"the space asks {name!r} twice with different options, {_shown(before)} "
                 f"and {_shown(asked)}; give the two decisions different names (put the condition into the name)"
             )
-        return self.answers[name]  # type: ignore[return-value]
+        return cast(T, self.answers[name])
 
     @property
     def arch(self) -> Arch:

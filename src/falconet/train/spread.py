@@ -1,7 +1,7 @@
 """How the kinds of a block begin once one of them has learned: as nearly the same function as each can be.
 
 Drawn apart, the kinds of a block say unrelated things in the same channel, and the block behind it can make sense of
-none of them: a supernet of four kinds then learns many times slower than one of a single kind. Begun alike they differ
+none of them: a supernet of four kinds then learns much slower than one of a single kind. Begun alike they differ
 only by what each of them learns from there. Deviation: Single Path One-Shot draws all of them apart.
 """
 
