@@ -34,7 +34,7 @@ from falconet.graph.ops import (
     TransposedConv,
 )
 from falconet.graph.ops.base import same_pad
-from falconet.graph.shape import plain, total
+from falconet.graph.shape import Parts, plain, total
 from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts, remembered
 from falconet.graph.store import store_of
 
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 Weights: TypeAlias = "dict[str, Tensor]"
 """Weight tensors by "slot.name": ``{"head.weight": ..., "head.bias": ...}``."""
+
+LINEAR = (Conv, EdgeConv, DepthwiseConv)
+"""What merges with its like."""
+NO_OPS = (Identity, Dropout)
 
 
 @remembered
@@ -100,7 +104,7 @@ def _lean(spec: NetSpec) -> NetSpec:
         op, inputs = layer.op, layer.inputs
         if passed_on:
             inputs = tuple([passed_on.get(name, name) for name in inputs])
-        if layer.training_only or isinstance(op, Identity | Dropout):
+        if layer.training_only or isinstance(op, NO_OPS):
             passed_on[layer.name] = inputs[0]
             continue
         if isinstance(op, NetSpec):
@@ -141,20 +145,45 @@ def _read(layers: Iterable[Layer], outputs: Iterable[str]) -> list[Layer]:
 
 
 def _may_merge(spec: NetSpec) -> bool:
-    """Whether `spec` has what could be merged, at a glance (most networks of most spaces have nothing)."""
-    linear: set[str] = set()
-    pointwise: set[str] = set()
+    """Whether `spec` has what could be merged, at a glance (most networks of most spaces have nothing).
+
+    A sum whose terms may come from one place, or a convolution that costs less when the 1x1 before it is merged in.
+    """
+    starts: dict[str, tuple[str, ...]] = {}  # where the linear path that ends in a convolution may begin
+    pointwise: dict[str, Layer] = {}
     for layer in spec.layers:
         op = layer.op
-        if isinstance(op, Add) and not linear.isdisjoint(layer.inputs):
-            return True
-        if isinstance(op, Conv | EdgeConv | DepthwiseConv):
-            if layer.inputs[0] in pointwise:
+        if isinstance(op, Add):
+            terms = [{name, *starts.get(name, ())} for name in layer.inputs]
+            if not starts.keys().isdisjoint(layer.inputs) and set.intersection(*terms):
                 return True
-            linear.add(layer.name)
+        if isinstance(op, LINEAR):
+            before = pointwise.get(layer.inputs[0])
+            starts[layer.name] = layer.inputs if before is None else (*layer.inputs, *before.inputs)
+            if before is not None and not _costs_more(spec, before, layer):
+                return True
             if isinstance(op, Conv) and op.kernel == 1:
-                pointwise.add(layer.name)
+                pointwise[layer.name] = layer
     return False
+
+
+def _costs_more(spec: NetSpec, first: Layer, second: Layer) -> bool:
+    """Whether one convolution in the place of a 1x1 and what follows it has more multiply-accumulates than the two."""
+    parts = infer_parts(spec, tuple([plain(i.channels) for i in spec.inputs]))
+    inp, middle, out = (total(parts[name]) for name in (first.inputs[0], first.name, second.name))
+    kernel, _, _, work = _geometry(second, parts)
+    return kernel**2 * inp * out > inp * middle + work
+
+
+def _geometry(layer: Layer, parts: Mapping[str, Parts]) -> tuple[int, int, int, int]:
+    """Kernel, stride, padding and multiply-accumulates a pixel of a linear layer."""
+    op, channels = layer.op, total(parts[layer.inputs[0]])
+    if isinstance(op, EdgeConv):
+        return 3, 1, 0, 9 * channels
+    if isinstance(op, DepthwiseConv):
+        return op.kernel, op.stride, same_pad(op.kernel, op.pad), op.kernel**2 * channels
+    assert isinstance(op, Conv)
+    return op.kernel, op.stride, same_pad(op.kernel, op.pad), op.kernel**2 * channels * op.out
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +232,7 @@ class _Graph:
     def merge_chains(self) -> None:
         """Replace each 1x1 convolution and the convolution behind it by one, where that costs no more."""
         for name in list(self.layers):
-            if name in self.layers and isinstance(self.layers[name].op, Conv | EdgeConv | DepthwiseConv):
+            if name in self.layers and isinstance(self.layers[name].op, LINEAR):
                 branch = self._branch(name, name)
                 if branch is not None and len(branch.steps) == 2:
                     self._merge(self.layers[name], [branch])
@@ -279,7 +308,7 @@ class _Graph:
         if layer is None or not self._mergeable(layer, reader):
             return None
         before = self.layers.get(layer.inputs[0])
-        kernel, stride, pad, work = self._geometry(layer)
+        kernel, stride, pad, work = _geometry(layer, self.parts)
         if before is not None and self._mergeable(before, name) and self._private(before):
             op = before.op
             if isinstance(op, Conv) and op.kernel == 1 and op.stride == 1:
@@ -299,16 +328,6 @@ class _Graph:
         alone = reader == layer.name or self._private(layer)
         same_block = layer.name.rpartition(".")[0] == reader.rpartition(".")[0]
         return alone and same_block and self._uses(layer.slot) == 1
-
-    def _geometry(self, layer: Layer) -> tuple[int, int, int, int]:
-        """Kernel, stride, padding and multiply-accumulates a pixel of a convolution."""
-        op, channels = layer.op, total(self.parts[layer.inputs[0]])
-        if isinstance(op, EdgeConv):
-            return 3, 1, 0, 9 * channels
-        if isinstance(op, DepthwiseConv):
-            return op.kernel, op.stride, same_pad(op.kernel, op.pad), op.kernel**2 * channels
-        assert isinstance(op, Conv)
-        return op.kernel, op.stride, same_pad(op.kernel, op.pad), op.kernel**2 * channels * op.out
 
     def _merge(self, layer: Layer, branches: list[_Branch]) -> None:
         """Put one convolution in the place of `layer`, the end of all `branches`, unless it would cost more."""
