@@ -6,10 +6,10 @@
 
 On an idle machine. For each space and runtime the blocks are measured, a table is made of them, one scale is taken from
 ten networks, and forty others are measured twice: the first time against the prediction, the second time against the
-first, which is the noise floor. The scores are those of `falconet device show`. Besides: how long predicting 10,000
-architectures takes, from the architecture to its milliseconds.
+first, which is the noise floor. The scores are those of `falconet device show`. How long predicting takes is another
+benchmark, predictions.py.
 
-Targets: Spearman >= 0.98 and MAPE <= 5 %, or both within 1.5 times the noise floor; 10,000 predictions under 5 s.
+Targets: Spearman >= 0.98 and MAPE <= 5 %, or both within 1.5 times the noise floor.
 A measurement that was stopped goes on where it was (build/predict_latency/*.jsonl). Each row is written when it is done
 and says when it was measured; --again measures rows anew that the file already has.
 """
@@ -29,8 +29,7 @@ from nb201_latency import put_between
 
 from falconet.deploy.runner import load_average
 from falconet.evaluate.check import judge
-from falconet.evaluate.device import Device, write_device
-from falconet.evaluate.estimate import Estimator
+from falconet.evaluate.device import write_device
 from falconet.evaluate.measure import Onboarding, measure_device
 from falconet.evaluate.meter import Here
 from falconet.files import write_json
@@ -41,7 +40,6 @@ PIXELS = (180, 320)  # height and width: a quarter of what 1280x720 is made of, 
 SIZES = {"dense": (64, 64)}  # where that would be too slow to repeat: seconds for each network
 VECTORS = (224, 224)  # classifiers, unless they are made for another size
 SMALL = ("nb201", "nas_bench_201", "cells", "darts")  # classifiers for 32x32 pictures
-MANY = 10_000
 NETWORKS = 40
 MINUTES = 8.0
 MOST_BLOCKS = 2_000
@@ -54,7 +52,7 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = _read(options)
     for name in options.spaces:
         space: Space = SPACES[name]()
-        size = _size(name, space)
+        size = size_of(name, space)
         for runtime in options.runtimes:
             key = f"{name}-{runtime}"
             if key in rows and not options.again:
@@ -72,12 +70,12 @@ def main() -> None:
 def fill(page: Path, rows: dict[str, dict[str, Any]]) -> None:
     """Write the table between the marks of the page."""
     head = ("space, runtime", "Spearman: predicted", "measured again", "MACs", "error: predicted", "measured again")
-    lines = [f"| {' | '.join(head)} | 10,000 take |", "|---" * (len(head) + 1) + "|"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in rows.values():
         ranks = " | ".join(f"{row[one]['spearman']:.3f}" for one in ("table", "noise", "macs"))
         errors = " | ".join(f"{100 * row[one]['mape']:.1f} %" for one in ("table", "noise"))
         name = f"`{row['space']}`, {row['runtime'].split()[0]}, {row['input'][2]}x{row['input'][1]}"
-        lines.append(f"| {name} | {ranks} | {errors} | {row['seconds_for_10000']:.1f} s |")
+        lines.append(f"| {name} | {ranks} | {errors} |")
     put_between(page, "predictions", "\n".join(lines))
 
 
@@ -109,7 +107,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _size(name: str, space: Space) -> tuple[int, int]:
+def size_of(name: str, space: Space) -> tuple[int, int]:
     """Height and width of the input that a space is measured at."""
     if name in SIZES:
         return SIZES[name]
@@ -148,20 +146,9 @@ def _measured(
         **_plain(asdict(scores)),
         "holds": scores.holds,
         "seconds": round(time.perf_counter() - began, 1),
-        "seconds_for_10000": _many(device, space, plan.sizes),
         "load_at_the_end": load_average(),
         "networks": [one.model_dump() for one in device.checks[0].nets],
     }
-
-
-def _many(device: Device, space: Space, sizes: tuple[tuple[int, int], ...]) -> float:
-    """Seconds from 10,000 architectures to their latencies; the blocks have been met, the networks have not."""
-    rng = Random(1)
-    predict, archs = Estimator(device), [sample(space, rng) for _ in range(MANY)]
-    began = time.perf_counter()
-    for arch in archs:
-        predict(build(space, arch), sizes)
-    return round(time.perf_counter() - began, 2)
 
 
 def _plain(value: Any) -> Any:
@@ -173,7 +160,7 @@ def _plain(value: Any) -> Any:
 
 def _print(row: dict[str, Any]) -> None:
     shown = {key: row[key] for key in ("table", "noise", "macs", "params", "banded", "banded_noise", "bands", "holds")}
-    print(json.dumps(shown), f"10,000 in {row['seconds_for_10000']} s", flush=True)
+    print(json.dumps(shown), flush=True)
 
 
 if __name__ == "__main__":

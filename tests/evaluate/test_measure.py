@@ -17,7 +17,7 @@ from falconet.evaluate.bench import Candidate, bench
 from falconet.evaluate.check import judge
 from falconet.evaluate.estimate import Estimator
 from falconet.evaluate.latency import REFERENCE
-from falconet.evaluate.measure import Onboarding, measure_device
+from falconet.evaluate.measure import WAYS, Onboarding, measure_device
 from falconet.evaluate.memory import peak_bytes
 from falconet.evaluate.meter import Here, Item, Readings, Remote, Rounds, item_of
 from falconet.evaluate.survey import blocks_of_space, in_context, networks_of_space
@@ -173,6 +173,21 @@ def test_in_context_a_block_stands_between_convolutions():
     block = next(b for b in blocks_of_space(SPACE, SIZES, Random(0), 400) if not b.outer and not b.last)
     kinds = [type(layer.op).__name__ for layer in in_context(block).layers]
     assert kinds[:2] == ["Conv", "ReLU"] and kinds[-1] == "Conv"
+
+
+def test_what_a_block_adds_to_a_network_is_its_own_however_many_inputs_it_has(tmp_path):
+    space, sizes = NasBench201(width=2, cells=1), ((8, 8),)
+    measure_device(replace(PLAN, sizes=sizes), space, Fake(), tmp_path / "log", quiet)
+    batches = [json.loads(line)["ms"] for line in read_lines(tmp_path / "log")[1:8]]
+    seen = set()
+    for block in blocks_of_space(space, sizes, Random(PLAN.seed), PLAN.most_blocks):
+        ms = next((batch for batch in batches if block.key in batch), None)
+        if ms is None or block.outer or block.last or {*block.inputs, block.out} != {block.out}:
+            continue  # where shapes change, or at an end, what stands beside a block cancels over a network alone
+        own = costs(block.spec, *block.sizes).macs * 40 / 1e9
+        assert WAYS["in context"](block, ms) == pytest.approx(own, abs=1e-9)
+        seen.add((len(block.inputs), own > 0))
+    assert seen >= {(1, True), (2, True), (3, True), (2, False), (3, False)}
 
 
 BARE = """

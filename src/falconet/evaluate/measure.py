@@ -40,7 +40,7 @@ from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
 from falconet.evaluate.linear import fit_linear
 from falconet.evaluate.meter import Item, Meter, Readings, Rounds, item_of
-from falconet.evaluate.survey import blocks_of_space, context, empty, in_context, inner, networks_of_space
+from falconet.evaluate.survey import blocks_of_space, context, empty, in_context, inner, networks_of_space, twice_read
 from falconet.files import append_line, read_lines
 from falconet.graph import NetSpec, costs
 from falconet.graph.rewrite import deployed_spec
@@ -132,8 +132,10 @@ def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboard
     """
     found: list[list[Item]] = []
     for block in sorted(blocks, key=lambda one: (one.inputs, one.key)):
+        read = inner(block)
         needed = [_block_item(block), item_of(_alone_name(block), block.spec, block.sizes)]
-        needed += [_context_item(dims) for dims in dict.fromkeys(inner(block))]
+        needed += [item_of(_context_name(dims), context(dims), (dims[1:],)) for dims in dict.fromkeys(read)]
+        needed += [item_of(_twice_name(dims), twice_read(dims), (dims[1:],)) for dims in dict.fromkeys(read[1:])]
         _put(found, needed)
     found.append([])
     whole = [item_of(f"net {n}", deployed_spec(spec), settings.sizes) for n, spec in enumerate(nets)]
@@ -154,12 +156,12 @@ def _alone_name(block: Block) -> str:
     return f"alone {block.key}"
 
 
-def _context_item(dims: tuple[int, int, int]) -> Item:
-    return item_of(_context_name(dims), context(dims), (dims[1:],))
-
-
 def _context_name(dims: Sequence[int]) -> str:
     return "context " + "x".join(map(str, dims))
+
+
+def _twice_name(dims: Sequence[int]) -> str:
+    return "twice read " + "x".join(map(str, dims))
 
 
 def _put(batches: list[list[Item]], items: Iterable[Item]) -> None:
@@ -306,7 +308,8 @@ def _same(what: str, values: Sequence[str]) -> str:
 def _in_context_ms(block: Block, ms: Mapping[str, float]) -> float:
     """What a block adds to a network, from the times of its batch; what measuring blurs below nothing is nothing."""
     around = sum(ms[_context_name(dims)] - ms[EMPTY] for dims in inner(block))
-    return max(0.0, ms[block.key] - ms[EMPTY] - around)
+    readers = sum(ms[_twice_name(dims)] - ms[_context_name(dims)] for dims in inner(block)[1:])
+    return max(0.0, ms[block.key] - ms[EMPTY] - around + readers)
 
 
 def _alone_ms(block: Block, ms: Mapping[str, float]) -> float:

@@ -7,7 +7,8 @@ timed alone pays for changes of layout that it never meets inside a network.
     block's ms = time(before, block, after) - time(before, after)
 
 Summed over a network, every "before" and "after" cancels. At the picture's end there is no "before", at the output no
-"after", as in a real network.
+"after", as in a real network. A block of several inputs has a "before" for each, and one "after": each further input
+gives back the "after" that is taken off with its "before", what a second reader adds to the network without the block.
 """
 
 from __future__ import annotations
@@ -73,6 +74,13 @@ def context(dims: Dims) -> NetSpec:
     """The same network without the block, for an input of (channels, height, width)."""
     d = Draft(x0=1)
     return deployed_spec(d.build(d.layer("after", AFTER, _before(d, 0, dims[0]))))
+
+
+def twice_read(dims: Dims) -> NetSpec:
+    """`context` with a second reader, which is an output too."""
+    d = Draft(x0=1)
+    before = _before(d, 0, dims[0])
+    return deployed_spec(d.build(*[d.layer(f"after{n}", AFTER, before) for n in range(2)]))
 
 
 def empty() -> NetSpec:

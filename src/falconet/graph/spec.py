@@ -42,6 +42,8 @@ RESERVED = frozenset(
 MAX_NAME = 200
 REMEMBERED = 1024
 """How many answers of one function a spec keeps at most."""
+ITSELF = object()
+"""Kept where the answer is the spec, which else would hold itself and wait for the garbage collector."""
 
 Args = TypeVarTuple("Args")
 R = TypeVar("R")
@@ -64,8 +66,9 @@ def remembered(function: Callable[[NetSpec, *Args], R]) -> Callable[[NetSpec, *A
         if found is known:
             if len(known) >= REMEMBERED:
                 known.clear()
-            found = known[args] = function(spec, *args)
-        return cast(R, found)
+            found = function(spec, *args)
+            known[args] = ITSELF if found is spec else found
+        return cast(R, spec if found is ITSELF else found)
 
     return answer
 

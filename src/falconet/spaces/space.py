@@ -138,8 +138,8 @@ def build(space: Space, arch: Mapping[str, Option]) -> NetSpec:
             ) from None
 
     recorder, spec = _replay(space, choose)
-    surplus = [name for name in arch if name not in recorder.answers]
-    if surplus:
+    if len(recorder.answers) < len(answers):
+        surplus = [name for name in answers if name not in recorder.answers]
         raise UserError(
             f"the architecture answers {', '.join(map(repr, surplus))}, "
             "which the space does not ask under these answers"
