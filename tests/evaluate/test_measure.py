@@ -171,7 +171,7 @@ def test_where_new_cells_never_cease_they_are_taken_apart_and_known_by_their_par
 
 def test_in_context_a_block_stands_between_convolutions():
     block = next(b for b in blocks_of_space(SPACE, SIZES, Random(0), 400) if not b.outer and not b.last)
-    kinds = [type(layer.op).__name__ for layer in in_context(block).layers]
+    kinds = [type(layer.op).__name__ for layer in in_context(block)[0].layers]
     assert kinds[:2] == ["Conv", "ReLU"] and kinds[-1] == "Conv"
 
 

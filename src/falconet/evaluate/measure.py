@@ -71,7 +71,7 @@ class Onboarding:
     calibration: int = 10
     held_out: int = 20
     most_blocks: int = 400
-    rounds: int = 30
+    rounds: int = 100
     passes: int = 2
     minutes: float = 10.0
 
@@ -134,8 +134,8 @@ def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboard
     for block in sorted(blocks, key=lambda one: (one.inputs, one.key)):
         read = inner(block)
         needed = [_block_item(block), item_of(_alone_name(block), block.spec, block.sizes)]
-        needed += [item_of(_context_name(dims), context(dims), (dims[1:],)) for dims in dict.fromkeys(read)]
-        needed += [item_of(_twice_name(dims), twice_read(dims), (dims[1:],)) for dims in dict.fromkeys(read[1:])]
+        needed += [item_of(_context_name(dims), context(dims), (dims[1:],)) for dims in read]
+        needed += [item_of(_twice_name(dims), twice_read(dims), (dims[1:],)) for dims in read[1:]]
         _put(found, needed)
     found.append([])
     whole = [item_of(f"net {n}", deployed_spec(spec), settings.sizes) for n, spec in enumerate(nets)]
@@ -149,7 +149,7 @@ def _batches(blocks: Sequence[Block], nets: Sequence[NetSpec], settings: Onboard
 
 
 def _block_item(block: Block) -> Item:
-    return item_of(block.key, in_context(block), block.sizes)
+    return item_of(block.key, *in_context(block))
 
 
 def _alone_name(block: Block) -> str:

@@ -7,8 +7,8 @@ timed alone pays for changes of layout that it never meets inside a network.
     block's ms = time(before, block, after) - time(before, after)
 
 Summed over a network, every "before" and "after" cancels. At the picture's end there is no "before", at the output no
-"after", as in a real network. A block of several inputs has a "before" for each, and one "after": each further input
-gives back the "after" that is taken off with its "before", what a second reader adds to the network without the block.
+"after", as in a real network. A block whose inputs have several shapes has a "before" for each, and one "after": each
+further shape gives back the "after" that is taken off with its "before", what a second reader adds to that network.
 """
 
 from __future__ import annotations
@@ -61,26 +61,35 @@ def networks_of_space(space: Space, rng: Random, count: int) -> list[NetSpec]:
     return list(found.values())
 
 
-def in_context(block: Block) -> NetSpec:
-    """The deployed network that a block is timed in."""
-    inputs = {f"x{n}": dims[0] if n in block.outer else 1 for n, dims in enumerate(block.inputs)}
-    d = Draft(**inputs)
-    values = [f"x{n}" if n in block.outer else _before(d, n, dims[0]) for n, dims in enumerate(block.inputs)]
-    y = d.layer("block", block.nested, *values)
-    return deployed_spec(d.build(y if block.last else d.layer("after", AFTER, y)))
+def in_context(block: Block) -> tuple[NetSpec, tuple[Size, ...]]:
+    """The deployed network that a block is timed in, and the sizes of its inputs.
+
+    Inputs of equal shape are one value: the time of a "before" for each would blur the block's own.
+    """
+    given = {f"x{n}": dims for n, dims in enumerate(block.inputs) if n in block.outer}
+    made = {f"y{n}": dims for n, dims in enumerate(inner(block))}
+    d = Draft(**{name: dims[0] for name, dims in given.items()}, **dict.fromkeys(made, 1))
+    values = {dims: _before(d, name, dims[0]) for name, dims in made.items()}
+    read = {f"x{n}": f"x{n}" if n in block.outer else values[dims] for n, dims in enumerate(block.inputs)}
+    for layer in block.spec.layers:  # as it is deployed: what has one value for two inputs might be merged further
+        weights = f"block_{layer.weights}" if layer.weights else ""
+        read[layer.name] = d.layer(f"block_{layer.name}", layer.op, *[read[i] for i in layer.inputs], weights=weights)
+    y = read[block.spec.outputs[0]]
+    spec = d.build(y if block.last else d.layer("after", AFTER, y))
+    return spec, tuple(dims[1:] for dims in (*given.values(), *made.values()))
 
 
 def context(dims: Dims) -> NetSpec:
     """The same network without the block, for an input of (channels, height, width)."""
     d = Draft(x0=1)
-    return deployed_spec(d.build(d.layer("after", AFTER, _before(d, 0, dims[0]))))
+    return d.build(d.layer("after", AFTER, _before(d, "x0", dims[0])))
 
 
 def twice_read(dims: Dims) -> NetSpec:
     """`context` with a second reader, which is an output too."""
     d = Draft(x0=1)
-    before = _before(d, 0, dims[0])
-    return deployed_spec(d.build(*[d.layer(f"after{n}", AFTER, before) for n in range(2)]))
+    before = _before(d, "x0", dims[0])
+    return d.build(*[d.layer(f"after{n}", AFTER, before) for n in range(2)])
 
 
 def empty() -> NetSpec:
@@ -90,13 +99,13 @@ def empty() -> NetSpec:
 
 
 def inner(block: Block) -> list[Dims]:
-    """The inputs that another block feeds."""
-    return [dims for n, dims in enumerate(block.inputs) if n not in block.outer]
+    """The shapes of the inputs that other blocks feed, each once."""
+    return list(dict.fromkeys(dims for n, dims in enumerate(block.inputs) if n not in block.outer))
 
 
-def _before(d: Draft, number: int, channels: int) -> str:
-    y = d.layer(f"before{number}", Conv(channels, 3), f"x{number}")
-    return d.layer(f"before{number}_act", ReLU(), y)
+def _before(d: Draft, name: str, channels: int) -> str:
+    y = d.layer(f"before_{name}", Conv(channels, 3), name)
+    return d.layer(f"before_{name}_act", ReLU(), y)
 
 
 def _networks(space: Space, sizes: tuple[Size, ...], rng: Random) -> tuple[list[NetSpec], bool]:
