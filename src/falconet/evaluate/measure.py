@@ -40,16 +40,7 @@ from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
 from falconet.evaluate.linear import fit_linear
 from falconet.evaluate.meter import Item, Meter, Readings, Rounds, item_of
-from falconet.evaluate.survey import (
-    blocks_of_space,
-    context,
-    copies,
-    empty,
-    in_context,
-    inner,
-    networks_of_space,
-    twice_read,
-)
+from falconet.evaluate.survey import blocks_of_space, context, empty, in_context, inner, networks_of_space, twice_read
 from falconet.files import append_line, read_lines
 from falconet.graph import NetSpec, costs
 from falconet.graph.rewrite import deployed_spec
@@ -318,7 +309,7 @@ def _in_context_ms(block: Block, ms: Mapping[str, float]) -> float:
     """What a block adds to a network, from the times of its batch; what measuring blurs below nothing is nothing."""
     around = sum(ms[_context_name(dims)] - ms[EMPTY] for dims in inner(block))
     readers = sum(ms[_twice_name(dims)] - ms[_context_name(dims)] for dims in inner(block)[1:])
-    return max(0.0, ms[block.key] - ms[EMPTY] - around + readers) / copies(block)
+    return max(0.0, ms[block.key] - ms[EMPTY] - around + readers)
 
 
 def _alone_ms(block: Block, ms: Mapping[str, float]) -> float:

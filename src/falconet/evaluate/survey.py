@@ -4,7 +4,7 @@ A block is timed inside a small network, between a convolution that makes its in
 the same network without it is taken off: runtimes keep values in a layout of their own between convolutions, so a block
 timed alone pays for changes of layout that it never meets inside a network.
 
-    block's ms = (time(before, several of the block, after) - time(before, after)) / several
+    block's ms = time(before, block, after) - time(before, after)
 
 Summed over a network, every "before" and "after" cancels. At the picture's end there is no "before", at the output no
 "after", as in a real network. A block whose inputs have several shapes has a "before" for each, and one "after": each
@@ -19,13 +19,12 @@ from itertools import islice
 from random import Random
 
 from falconet.evaluate.blocks import Block, Dims, blocks_of, parts_of
-from falconet.graph import Conv, Draft, NetSpec, ReLU, costs
+from falconet.graph import Conv, Draft, NetSpec, ReLU
 from falconet.graph.rewrite import deployed_spec
 from falconet.graph.shape import Size
 from falconet.spaces import Arch, Space, build, largest, neighbours, sample, smallest
 
 AFTER = Conv(4, 3)  # what reads a block's output
-MOST_COPIES, COPIES_MACS = 8, 20_000_000  # of a block in a row: few enough that they compute no more than this
 DRAWS = 1_000
 QUIET = 200
 MOST_NEIGHBOURS = 500
@@ -63,7 +62,7 @@ def networks_of_space(space: Space, rng: Random, count: int) -> list[NetSpec]:
 
 
 def in_context(block: Block) -> tuple[NetSpec, tuple[Size, ...]]:
-    """The deployed network that a block is timed in, `copies` of it in a row, and the sizes of its inputs.
+    """The deployed network that a block is timed in, and the sizes of its inputs.
 
     Inputs of equal shape are one value: the time of a "before" for each would blur the block's own.
     """
@@ -71,23 +70,13 @@ def in_context(block: Block) -> tuple[NetSpec, tuple[Size, ...]]:
     made = {f"y{n}": dims for n, dims in enumerate(inner(block))}
     d = Draft(**{name: dims[0] for name, dims in given.items()}, **dict.fromkeys(made, 1))
     values = {dims: _before(d, name, dims[0]) for name, dims in made.items()}
-    for number in range(copies(block)):
-        inputs = [f"x{n}" if n in block.outer else values[dims] for n, dims in enumerate(block.inputs)]
-        values[block.out] = _written(d, f"block{number}", block.spec, inputs)
-    y = values[block.out]
+    read = {f"x{n}": f"x{n}" if n in block.outer else values[dims] for n, dims in enumerate(block.inputs)}
+    for layer in block.spec.layers:  # as it is deployed: what has one value for two inputs might be merged further
+        weights = f"block_{layer.weights}" if layer.weights else ""
+        read[layer.name] = d.layer(f"block_{layer.name}", layer.op, *[read[i] for i in layer.inputs], weights=weights)
+    y = read[block.spec.outputs[0]]
     spec = d.build(y if block.last else d.layer("after", AFTER, y))
     return spec, tuple(dims[1:] for dims in (*given.values(), *made.values()))
-
-
-def copies(block: Block) -> int:
-    """How many of a block are timed in a row: more of a small one, when it makes what it reads and is not at an end.
-
-    The time of one is easily lost in that of what stands beside it; and its weights alone would stay in the processor's
-    cache from call to call, as those of a network do not.
-    """
-    if block.outer or block.last or block.out not in block.inputs:
-        return 1
-    return max(1, min(MOST_COPIES, COPIES_MACS // max(1, costs(block.spec, *block.sizes).macs)))
 
 
 def context(dims: Dims) -> NetSpec:
@@ -117,15 +106,6 @@ def inner(block: Block) -> list[Dims]:
 def _before(d: Draft, name: str, channels: int) -> str:
     y = d.layer(f"before_{name}", Conv(channels, 3), name)
     return d.layer(f"before_{name}_act", ReLU(), y)
-
-
-def _written(d: Draft, name: str, flat: NetSpec, inputs: Sequence[str]) -> str:
-    """The layers of `flat` as they are: with one value for two inputs they might be merged further. Their result."""
-    read = dict(zip((one.name for one in flat.inputs), inputs, strict=True))
-    for one in flat.layers:
-        weights = f"{name}_{one.weights}" if one.weights else ""
-        read[one.name] = d.layer(f"{name}_{one.name}", one.op, *[read[i] for i in one.inputs], weights=weights)
-    return read[flat.outputs[0]]
 
 
 def _networks(space: Space, sizes: tuple[Size, ...], rng: Random) -> tuple[list[NetSpec], bool]:
