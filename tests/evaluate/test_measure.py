@@ -47,9 +47,12 @@ class Fake:
         if len(self.asked) == self.stop:
             raise KeyboardInterrupt
         self.asked.append([item.name for item in items])
-        slow = 1.5 if len(self.asked) >= 8 else 1.0
-        seconds = {item.name: [slow * (5e-5 + 40e-3 * item.macs / 1e9)] * 3 for item in items}
+        seconds = {item.name: [self.slow * (5e-5 + 40e-3 * item.macs / 1e9)] * 3 for item in items}
         return Readings(seconds, "1.0", "fake processor", "Linux", 0.0)
+
+    @property
+    def slow(self) -> float:
+        return 1.5 if len(self.asked) >= 8 else 1.0
 
 
 class Disturbed(Fake):
@@ -60,6 +63,20 @@ class Disturbed(Fake):
         if len(self.asked) != 2:
             return found
         slowed = {name: [3 * s for s in ss] if name != REFERENCE else ss for name, ss in found.seconds.items()}
+        return replace(found, seconds=slowed)
+
+
+class Cold(Fake):
+    """Weights that come from further away in a whole network: what is no block takes 400 ms more for a GMAC."""
+
+    def time(self, items: Sequence[Item], how: Rounds) -> Readings:
+        found = super().time(items, how)
+        extra = {
+            one.name: self.slow * 0.4 * one.macs / 1e9
+            for one in items
+            if one.name.partition(" ")[0] in ("net", "again")
+        }
+        slowed = {name: [s + extra.get(name, 0.0) for s in ss] for name, ss in found.seconds.items()}
         return replace(found, seconds=slowed)
 
 
@@ -75,6 +92,15 @@ def test_blocks_are_found_whatever_their_neighbours_cost_and_networks_follow(tmp
     for _ in range(5):
         spec = build(SPACE, sample(SPACE, Random(7)))
         assert Estimator(device)(spec, SIZES).how == "table"
+
+
+def test_what_convolutions_take_beyond_their_blocks_is_learned_from_whole_networks(tmp_path):
+    device = measure_device(replace(PLAN, calibration=5), SPACE, Cold(), tmp_path / "log", quiet)
+    found = judge(device.checks[0])
+    assert found.table.worst < 1e-6 and device.scale == pytest.approx(1)
+    assert device.notes[-1] == "400 ms a GMAC added"
+    plain = measure_device(replace(PLAN, calibration=5), SPACE, Fake(), tmp_path / "plain", quiet)
+    assert len(plain.notes) == 1
 
 
 def test_each_batch_but_the_last_tells_how_long_the_rest_takes(tmp_path):

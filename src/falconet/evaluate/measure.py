@@ -15,7 +15,7 @@ pass is one line of a log, written when it is done: a measurement that was kille
     NAME.measuring.jsonl    {"settings": {...}}, then {"number": 0, "ms": {"empty": 0.01, "reference": 1.4, ...}, ...}
 
 Each block is timed in two ways, in a context and alone. Which of the tables, or their mean, is kept is decided by the
-few networks that give the scale, never by those held out.
+few networks that give the scale, never by those held out; so is what convolutions take beyond their blocks (rate.py).
 
 Whole networks come last: a few for the one common scale, the others held out. Those are measured twice, an hour or a
 minute apart, so that the prediction's error can be held against that of measuring itself.
@@ -40,6 +40,7 @@ from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
 from falconet.evaluate.linear import fit_linear
 from falconet.evaluate.meter import Item, Meter, Readings, Rounds, item_of
+from falconet.evaluate.rate import Told, rate_of
 from falconet.evaluate.survey import blocks_of_space, context, empty, in_context, inner, networks_of_space, twice_read
 from falconet.files import append_line, read_lines
 from falconet.graph import NetSpec, costs
@@ -237,6 +238,7 @@ def _device(
     tables = {way: [ms(block, of_block[block.key]) for block in blocks] for way, ms in WAYS.items()}
     candidates = [_with_table(device, way, blocks, ms, known, settings.sizes) for way, ms in tables.items()]
     device = min(candidates, key=lambda one: _error(one, known, settings.sizes))
+    device = _with_rate(device, blocks, known, settings.sizes)
     guesses = [Estimator(device)(spec, settings.sizes) for spec in nets]
     checked = [
         _checked(spec, settings.sizes, guesses[n], whole[f"net {n}"], whole[f"again {n}"])
@@ -270,9 +272,26 @@ def _with_table(
     """The device with a table of blocks, the linear model of it, and the one scale that fits networks it is told."""
     times = tuple(BlockTime.of(block, one) for block, one in zip(blocks, ms, strict=True))
     linear = fit_linear(blocks, ms)
-    found = device.model_copy(update={"blocks": times, "linear": linear, "notes": (f"blocks timed {way}",)})
+    found = device.model_copy(
+        update={"blocks": times, "linear": linear, "scale": 1.0, "notes": (f"blocks timed {way}",)}
+    )
     predict = Estimator(found)
     return found.model_copy(update={"scale": median(took / predict(spec, sizes).ms for spec, took in known)})
+
+
+def _with_rate(
+    device: Device, blocks: Sequence[Block], known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]
+) -> Device:
+    """The device with what convolutions take beyond their blocks, where that predicts networks it is told better."""
+    predict = Estimator(device)
+    told = [Told(predict(spec, sizes).ms / device.scale, costs(spec, *sizes).macs / 1e9, took) for spec, took in known]
+    rate = rate_of(told)
+    if not rate:
+        return device
+    macs = [costs(block.spec, *block.sizes).macs for block in blocks]
+    dearer = [one.ms + rate * each / 1e9 for one, each in zip(device.blocks, macs, strict=True)]
+    found = _with_table(device, "", blocks, dearer, known, sizes)
+    return found.model_copy(update={"notes": (*device.notes, f"{rate:.3g} ms a GMAC added")})
 
 
 def _error(device: Device, known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]) -> float:
