@@ -1,7 +1,7 @@
 """What a network's convolutions take beyond their blocks: one rate for a device, from a few whole networks.
 
-Networks of many small convolutions (cells on 32x32 pictures) take a third longer than the sum of their blocks, others of
-the same space do not: most likely because a block that is timed over and over finds its weights in the processor's cache.
+Networks of many small convolutions (cells on 32x32 pictures) take a third longer than the sum of their blocks, others
+of the same space do not: most likely because a block timed over and over finds its weights in the processor's cache.
 
     rate = rate_of([Told(own_ms=2.1, gmacs=0.08, took_ms=2.9), ...])        # milliseconds a GMAC, before the scale
 
