@@ -19,11 +19,10 @@ from statistics import median
 
 from predict_latency import MOST_BLOCKS, size_of
 
-from falconet.evaluate.blocks import blocks_of
 from falconet.evaluate.device import BlockTime, Device
 from falconet.evaluate.estimate import Estimator
 from falconet.evaluate.linear import fit_linear
-from falconet.evaluate.survey import blocks_of_space, networks_of_space
+from falconet.evaluate.survey import are_parts, blocks_of_space, networks_of_space
 from falconet.files import write_json
 from falconet.graph.shape import Size
 from falconet.run.record import environment
@@ -62,14 +61,12 @@ def main() -> None:
 def known(space: Space, sizes: tuple[Size, ...]) -> Device:
     """A device that takes 1 ms for each block of the space."""
     blocks = blocks_of_space(space, sizes, Random(0), MOST_BLOCKS)
-    keys = {block.key for block in blocks}
-    whole = [block for spec in networks_of_space(space, Random(1), 10) for block in blocks_of(spec, *sizes)]
     return Device(
         name="made_up",
         runtime="none",
         blocks=tuple(BlockTime.of(block, 1.0) for block in blocks),
         linear=fit_linear(blocks, [1.0] * len(blocks)),
-        taken_apart=not all(block.key in keys for block in whole),
+        taken_apart=are_parts(blocks, networks_of_space(space, Random(1), 10), sizes),
     )
 
 

@@ -34,14 +34,23 @@ from statistics import median
 
 from falconet import __version__
 from falconet.errors import UserError
-from falconet.evaluate.blocks import Block, blocks_of
+from falconet.evaluate.blocks import Block
 from falconet.evaluate.device import BlockTime, Check, CheckedNet, Device
 from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
 from falconet.evaluate.linear import fit_linear
 from falconet.evaluate.meter import Item, Meter, Readings, Rounds, item_of
 from falconet.evaluate.rate import Told, rate_of
-from falconet.evaluate.survey import blocks_of_space, context, empty, in_context, inner, networks_of_space, twice_read
+from falconet.evaluate.survey import (
+    are_parts,
+    blocks_of_space,
+    context,
+    empty,
+    in_context,
+    inner,
+    networks_of_space,
+    twice_read,
+)
 from falconet.files import append_line, read_lines
 from falconet.graph import NetSpec, costs
 from falconet.graph.rewrite import deployed_spec
@@ -231,12 +240,14 @@ def _device(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         falconet=__version__,
         empty_ms=min(batch[EMPTY] for batch in times),
-        taken_apart=not all(block.key in of_block for spec in nets for block in blocks_of(spec, *settings.sizes)),
+        taken_apart=are_parts(blocks, nets, settings.sizes),
     )
     first = settings.calibration
     known = [(spec, whole[f"net {n}"]) for n, spec in enumerate(nets[:first])]
     tables = {way: [ms(block, of_block[block.key]) for block in blocks] for way, ms in WAYS.items()}
-    candidates = [_with_table(device, way, blocks, ms, known, settings.sizes) for way, ms in tables.items()]
+    candidates = [
+        _with_table(device, (f"blocks timed {way}",), blocks, ms, known, settings.sizes) for way, ms in tables.items()
+    ]
     device = min(candidates, key=lambda one: _error(one, known, settings.sizes))
     device = _with_rate(device, blocks, known, settings.sizes)
     guesses = [Estimator(device)(spec, settings.sizes) for spec in nets]
@@ -263,7 +274,7 @@ def _least(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _with_table(
     device: Device,
-    way: str,
+    notes: tuple[str, ...],
     blocks: Sequence[Block],
     ms: Sequence[float],
     known: Sequence[tuple[NetSpec, float]],
@@ -272,9 +283,7 @@ def _with_table(
     """The device with a table of blocks, the linear model of it, and the one scale that fits networks it is told."""
     times = tuple(BlockTime.of(block, one) for block, one in zip(blocks, ms, strict=True))
     linear = fit_linear(blocks, ms)
-    found = device.model_copy(
-        update={"blocks": times, "linear": linear, "scale": 1.0, "notes": (f"blocks timed {way}",)}
-    )
+    found = device.model_copy(update={"blocks": times, "linear": linear, "scale": 1.0, "notes": notes})
     predict = Estimator(found)
     return found.model_copy(update={"scale": median(took / predict(spec, sizes).ms for spec, took in known)})
 
@@ -290,8 +299,7 @@ def _with_rate(
         return device
     macs = [costs(block.spec, *block.sizes).macs for block in blocks]
     dearer = [one.ms + rate * each / 1e9 for one, each in zip(device.blocks, macs, strict=True)]
-    found = _with_table(device, "", blocks, dearer, known, sizes)
-    return found.model_copy(update={"notes": (*device.notes, f"{rate:.3g} ms a GMAC added")})
+    return _with_table(device, (*device.notes, f"{rate:.3g} ms a GMAC added"), blocks, dearer, known, sizes)
 
 
 def _error(device: Device, known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]) -> float:

@@ -61,6 +61,12 @@ def networks_of_space(space: Space, rng: Random, count: int) -> list[NetSpec]:
     return list(found.values())
 
 
+def are_parts(blocks: Sequence[Block], networks: Sequence[NetSpec], sizes: tuple[Size, ...]) -> bool:
+    """Whether `blocks` are taken apart: some network has a block that is not among them as a whole."""
+    keys = {block.key for block in blocks}
+    return not all(block.key in keys for spec in networks for block in blocks_of(spec, *sizes))
+
+
 def in_context(block: Block) -> tuple[NetSpec, tuple[Size, ...]]:
     """The deployed network that a block is timed in, and the sizes of its inputs.
 

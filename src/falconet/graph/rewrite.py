@@ -153,9 +153,9 @@ def _may_merge(spec: NetSpec) -> bool:
     pointwise: dict[str, Layer] = {}
     for layer in spec.layers:
         op = layer.op
-        if isinstance(op, Add):
+        if isinstance(op, Add) and not starts.keys().isdisjoint(layer.inputs):
             terms = [{name, *starts.get(name, ())} for name in layer.inputs]
-            if not starts.keys().isdisjoint(layer.inputs) and set.intersection(*terms):
+            if set.intersection(*terms):
                 return True
         if isinstance(op, LINEAR):
             before = pointwise.get(layer.inputs[0])
