@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 
 from falconet.files import write_json
-from falconet.graph.network import Network
+from falconet.graph.network import Network, channels_last
 from falconet.run.prepared import zoo_network
 from falconet.run.record import environment
 from falconet.tasks import Classification, DataSettings
@@ -75,7 +75,7 @@ def main() -> None:
             task = Classification(size=SIZE, policy=policy, classes=tuple(map(str, range(CLASSES))))
             dataset = task.read(DataSettings(train=(path,), validation=100), 0)
             seconds[policy] = timed(lambda step: task.batch(dataset, 0, step, BATCH), given.rounds)  # noqa: B023
-    network = Network(zoo_network(given.net, task, {})).to(memory_format=torch.channels_last).train()
+    network = channels_last(Network(zoo_network(given.net, task, {}))).train()
 
     def step(number: int) -> None:
         network.zero_grad(set_to_none=True)

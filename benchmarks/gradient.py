@@ -176,7 +176,7 @@ def descents(
     """A descent for each budget, from the beginning."""
     space = space_of(task)
     held = replace(dataset, arrays=as_arrays(dataset))
-    settings = SUPERNET, GradientSettings(branches=method)  # type: ignore[arg-type]
+    settings = SUPERNET, GradientSettings(branches=method)
     for budget in BUDGETS:
         torch.manual_seed(0)
         network, folder = Network(store=union(space, Random(0))), given.work / f"{method}_{budget:.0f}"

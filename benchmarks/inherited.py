@@ -23,7 +23,7 @@ import torch
 
 from falconet.evaluate.quality import quality
 from falconet.files import write_json
-from falconet.graph.network import Network
+from falconet.graph.network import Network, channels_last
 from falconet.run.prepared import prepared
 from falconet.run.record import environment
 from falconet.spaces import SPACES, draw, union
@@ -52,15 +52,15 @@ def main() -> None:
         np.savez(path, images=images, labels=np.arange(count) % 10)
         dataset = task.read(DataSettings(train=(path,), validation=given.pictures), 0)
     torch.manual_seed(0)
-    supernet = Network(store=union(space, Random(0))).to(memory_format=torch.channels_last).eval()
+    supernet = channels_last(Network(store=union(space, Random(0)))).eval()
     statistics = [task.plain_batch(dataset, index, PICTURES)[0] for index in range(BATCHES)]
     whole = torch.from_numpy(np.stack([one.inputs[0] for one in dataset.validation])).float() / 255
-    judged = whole.contiguous(memory_format=torch.channels_last).split(JUDGED_AT_ONCE)
+    judged = torch.split(whole.contiguous(memory_format=torch.channels_last), JUDGED_AT_ONCE)
     taken = {"evaluations": 0.0, "bare": 0.0}
     rng = Random(0)
     for _ in range(given.evaluations):
         _, spec = draw(space, rng)
-        bare = Network(spec).to(memory_format=torch.channels_last)
+        bare = channels_last(Network(spec))
         for way in rng.sample(list(taken), 2):
             start = time.process_time()
             if way == "evaluations":

@@ -30,6 +30,7 @@ from falconet.run.recipe import Recipe, load
 from falconet.run.record import Record, environment
 from falconet.run.supernet import train_supernet
 from falconet.spaces import Arch, build, draw
+from falconet.tasks import Classification
 from falconet.zoo.shuffle_blocks import KINDS
 
 NETWORKS, PICTURES = 20, 1000
@@ -47,6 +48,7 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe = load(given.recipe, [f"data.train={given.data}", f"data.validation={PICTURES}"])
     share = recipe.supernet.one_kind
+    assert isinstance(recipe.task, Classification)
     found = {
         "benchmark": "one_kind",
         "environment": environment("python", sys.argv[0]),
@@ -76,8 +78,10 @@ def trained(recipe: Recipe, one_kind: float, steps: int, folder: Path) -> dict[s
 
     rng = Random(recipe.seed)
     drawn = [draw(recipe.space, rng) for _ in range(NETWORKS)]
+    loss = record.facts("supernet")["loss"]
+    assert isinstance(loss, float)
     return {
-        "loss": round(record.facts("supernet")["loss"], 4),
+        "loss": round(loss, 4),
         "top1": top1([spec for _, spec in drawn]),
         "top1_by_kind": {kind: top1([of_kind(arch, kind) for arch, _ in drawn[:5]]) for kind in KINDS},
     }

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from falconet.files import write_json
 from falconet.graph import NetSpec
-from falconet.graph.network import Network
+from falconet.graph.network import Network, channels_last
 from falconet.run.record import environment
 from falconet.spaces import Arch, Restoration, build, union
 
@@ -66,8 +66,8 @@ def main() -> None:
     rounds = given.rounds
     torch.set_num_threads(1)
     spec: NetSpec = build(SPACE, ARCH)
-    supernet = Network(store=union(SPACE, Random(0))).to(memory_format=torch.channels_last)
-    plain = Plain().to(memory_format=torch.channels_last)
+    supernet = channels_last(Network(store=union(SPACE, Random(0))))
+    plain = channels_last(Plain())
     x = torch.rand(32, 1, 32, 32).contiguous(memory_format=torch.channels_last)
     target = torch.rand(32, 1, 64, 64)
     runs = {

@@ -32,7 +32,7 @@ def convert(folder: Path) -> None:
     assert job.network.spec is not None
     with torch.no_grad():
         examples = tuple(job.examples.values())
-        traced = torch.jit.trace(Separate(job).eval(), examples, check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(Separate(job).eval(), examples, check_trace=False)
     kinds = {"float32": coremltools.precision.FLOAT32, "float16": coremltools.precision.FLOAT16}
     model = coremltools.convert(
         traced,

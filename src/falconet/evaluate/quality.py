@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from falconet.graph.network import Network, deployed
+from falconet.graph.network import Network, channels_last, deployed
 from falconet.train.recalibrate import inherited
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def runner(network: Network) -> Run:
 
     Evaluation mode, no gradients, channels last.
     """
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last(network.eval())
 
     def run(xs: tuple[Tensor, ...]) -> Tensor:
         with torch.inference_mode():

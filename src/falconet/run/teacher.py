@@ -84,9 +84,8 @@ def load_prototype(settings: TeacherSettings, task: Task) -> Prototype:
 
 def teacher_of(settings: TeacherSettings, task: Task) -> Teacher:
     """The network as a teacher. UserError for tasks that make no picture."""
-    import torch
 
-    from falconet.graph.network import from_weights
+    from falconet.graph.network import channels_last, from_weights
     from falconet.train.distill import Teacher, feature_of
 
     if isinstance(task, Classifier):
@@ -98,7 +97,7 @@ def teacher_of(settings: TeacherSettings, task: Task) -> Teacher:
     assert spec is not None
     feature = feature_of(spec)
     both = from_weights(replace(spec, outputs=(spec.outputs[0], feature)), found.network.weights())
-    both.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last(both.eval())
 
     def run(xs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
         said = both(xs)

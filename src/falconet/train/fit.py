@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from falconet.graph import BatchNorm, Dropout, NetSpec, deploy, flatten, merged
-from falconet.graph.network import Network, run
+from falconet.graph.network import Network, channels_last, run
 from falconet.tasks.task import Classifier
 from falconet.train import checkpoint, optimizers, sliced
 from falconet.train.paths import Paths
@@ -93,7 +93,7 @@ class _Trainer:
         self.core, self.wall = 0.0, 0.0
         self.precision: str = settings.precision if settings.precision != "auto" else ""
         self.accelerator = _accelerator()
-        network.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(network.to(self.accelerator.device))
         self.named = dict(network.named_parameters())
         self.parameters = list(self.named.values())
         for parameter in self.parameters:

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from falconet.errors import UserError
-from falconet.graph.network import Network, piece
+from falconet.graph.network import Network, channels_last, piece
 from falconet.spaces.places import Branch, Place
 from falconet.spaces.space import Arch, Option
 from falconet.train import checkpoint, optimizers
@@ -111,7 +111,7 @@ class _Descent:
         self.settings, self.arch = settings
         self.steps, self.folder, self.seed = steps, folder, seed
         self.step, self.core = 0, 0.0
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        channels_last(network)
         self.named = dict(network.named_parameters())
         self.optimizer = optimizers.make(list(self.named.values()), self.settings)
         self.logits = [torch.nn.Parameter(torch.zeros(len(place.branches))) for place in chain]
@@ -152,7 +152,7 @@ class _Descent:
         every = self.arch.branches == "all"
         loss = self.loss(self.train, [_all(p) if every else _one(p) for p in probabilities])
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.named.values(), self.settings.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.settings, self.step, self.steps)

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from falconet.graph import BatchNorm, Dropout, Identity, Layer, NetSpec, flatten
+from falconet.graph.network import Network, channels_last
 from falconet.graph.spec import remembered
 from falconet.tasks.task import Classifier
 
 if TYPE_CHECKING:
-    from falconet.graph.network import Network
     from falconet.tasks.task import Dataset, Task
 
 PICTURES = 128
@@ -45,7 +45,7 @@ def recalibrate(network: Network, task: Task, dataset: Dataset, batches: int) ->
     weights = network.weights()
     held = [value for name, value in weights.items() if name.endswith((".running_mean", ".running_var"))]
     means = [torch.zeros_like(value) for value in held]
-    network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last(network.train())
     with torch.no_grad():
         for index in range(batches):
             network(_pictures(task, dataset, index), probe)
