@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from falconet.run import Recipe, pipeline
 from falconet.run.recipe import parse
 from falconet.run.record import Record
 from falconet.run.searches import read_recipe, searches
+from falconet.run.side_by_side import start
 from falconet.run.supernet import train_supernet
 from falconet.run.training import stage_of, trained
 from falconet.search import read_trials
@@ -142,24 +144,55 @@ def test_a_run_killed_often_ends_with_the_same_bits(begun: Path, finished: Path,
     assert_same(folder, finished)
 
 
-@pytest.mark.timeout(400)
-def test_final_trainings_side_by_side_give_the_same_weights(begun: Path, finished: Path, a_copy: Copy) -> None:
-    folder = a_copy(begun)
+def side_by_side(folder: Path) -> Path:
+    """The run with two workers."""
     text = (folder / "recipe.yaml").read_text()
     (folder / "recipe.yaml").write_text(text.replace("workers: 1", "workers: 2"))
+    return folder
+
+
+@pytest.mark.timeout(400)
+def test_side_by_side_it_ends_with_the_same_trials_and_weights(begun: Path, finished: Path, a_copy: Copy) -> None:
+    folder = side_by_side(a_copy(begun))
     pipeline.resume(folder)
+    ours, theirs = read_trials(folder / "trials.jsonl"), read_trials(finished / "trials.jsonl")
+    assert {trial.executor for trial in ours} == {"worker 0", "worker 1"}
+    in_order = sorted(ours, key=lambda trial: (trial.search, trial.proposer, trial.index))
+    assert [replace(trial, executor="this process", seconds=0.0) for trial in in_order] == [
+        replace(trial, seconds=0.0) for trial in theirs
+    ]
     for name in ("macs-3M", "macs-8M"):
         kept = f"checkpoints/{name}/kept.safetensors"
         assert (folder / kept).read_bytes() == (finished / kept).read_bytes()
 
 
-def test_a_failing_worker_is_told(begun: Path, a_copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = a_copy(begun)
-    text = (folder / "recipe.yaml").read_text()
-    (folder / "recipe.yaml").write_text(text.replace("workers: 1", "workers: 2"))
+def test_a_failing_judge_is_told(begun: Path, a_copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = side_by_side(a_copy(begun))
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(RuntimeError, match="ended with code 1"):
+    with pytest.raises(RuntimeError, match="judges networks ended with code 1"):
         pipeline.resume(folder)
+
+
+def test_a_failing_training_is_told(finished: Path, a_copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = side_by_side(a_copy(finished))
+    for name in ("macs-3M", "macs-8M"):
+        (folder / "stages" / f"final.{name}.json").unlink()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(RuntimeError, match=r"the training of macs-[38]M ended with code 1"):
+        pipeline.resume(folder)
+
+
+def test_a_judge_ends_with_the_process_that_asks(finished: Path) -> None:
+    """It reads architectures from stdin, and answers until that ends."""
+    (one,) = searches(finished, read_recipe(finished))
+    trial = read_trials(finished / "trials.jsonl")[0]
+    with start(Record(finished, keeps_log=False), ("judge", one.id), subprocess.PIPE, subprocess.PIPE) as judge:
+        assert judge.stdin is not None and judge.stdout is not None
+        judge.stdin.write(json.dumps(trial.arch.to_json()) + "\n")
+        judge.stdin.flush()
+        assert json.loads(judge.stdout.readline())["quality"] == trial.quality
+        judge.stdin.close()
+        assert judge.wait(timeout=60) == 0
 
 
 def test_the_supernet_serves_another_budget(finished: Path, a_copy: Copy) -> None:

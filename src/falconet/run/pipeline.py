@@ -20,6 +20,7 @@ from falconet.report import write_results
 from falconet.report.page import write_report
 from falconet.run.choosing import Chosen, again, choose, choose_random
 from falconet.run.collecting import collect
+from falconet.run.evaluating import Judge
 from falconet.run.events import with_events
 from falconet.run.pictures import data_facts, read_pictures
 from falconet.run.plan import Plan, make_plan
@@ -29,7 +30,7 @@ from falconet.run.record import Record, core_seconds, create, opened, refuse_exi
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.rivals import train_rival, train_rivals
 from falconet.run.searches import OneSearch, add, another, kept_recipe, read_recipe, searches
-from falconet.run.searching import Judge, search_twice, stage_of_search
+from falconet.run.searching import search_twice, stage_of_search
 from falconet.run.shipping import ship, test_baseline, test_rival, time_models
 from falconet.run.supernet import STAGE as SUPERNET
 from falconet.run.supernet import train_supernet

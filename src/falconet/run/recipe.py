@@ -33,7 +33,7 @@ from falconet.tasks import TASKS, DataSettings, Task
 
 
 class Recipe(BaseModel):
-    """Every setting of a run. `workers`: trainings of networks alone that go on side by side, one thread each."""
+    """Every setting of a run. `workers`: networks that are judged, or trained alone, side by side, one thread each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 

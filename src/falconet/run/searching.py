@@ -1,44 +1,23 @@
 """The search stages: the strategy of the recipe, and random search with as many evaluations beside it.
 
-Networks are judged with the weights they inherit from the supernet, or by a proxy training (`proxy`). Every trial is a
-line of trials.jsonl, so a search that was killed goes on where its log ends.
+How networks are judged: `evaluating`. Every trial is a line of trials.jsonl, so a search that was killed goes on where
+its log ends.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from falconet.evaluate import Cost, Trial
-from falconet.run.predict import LatencyLine
+from falconet.evaluate import Trial
+from falconet.run.evaluating import Judge, evaluation
 from falconet.run.progress import Progress
-from falconet.run.proxy import fidelity, train_proxy, version
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.searches import OneSearch
-from falconet.run.supernet import Supernet
 from falconet.run.wanted import counter, is_random, objectives, strategy_name
-from falconet.search import STRATEGIES, Evaluate, Feasible, Strategy, front_of, search
-from falconet.spaces import Arch, build
-
-if TYPE_CHECKING:
-    from falconet.graph import NetSpec
-    from falconet.tasks import Dataset
+from falconet.search import STRATEGIES, Feasible, Strategy, front_of, search
 
 TRIALS_FILE = "trials.jsonl"
 BASELINE = "random"  # the strategy every other has to beat, and its name as a proposer
 SEED_OF_BASELINE = 1_000_003  # added to the seed: the two searches draw independently
-
-
-@dataclass(frozen=True)
-class Judge:
-    """What networks are judged with: the supernet's weights, the pictures, and how costs are known."""
-
-    supernet: Supernet
-    dataset: Dataset
-    latency: LatencyLine
 
 
 def stage_of_search(one: OneSearch) -> str:
@@ -60,7 +39,11 @@ def _search(record: Record, one: OneSearch, judge: Judge, progress: Progress, pr
         return
     goals, found = objectives(recipe), list[Trial]()
     feasible = Feasible(recipe.space, recipe.budget, counter(recipe, judge.latency))
-    with record.stage(stage) as clock, progress.task(f"search ({proposer})", total) as update:
+    with (
+        record.stage(stage) as clock,
+        progress.task(f"search ({proposer})", total) as update,
+        evaluation(record, one, judge, feasible) as evaluate,
+    ):
 
         def on_trial(trial: Trial) -> None:
             clock.tick()
@@ -70,7 +53,7 @@ def _search(record: Record, one: OneSearch, judge: Judge, progress: Progress, pr
 
         trials = search(
             make_strategy(recipe, proposer, feasible),
-            evaluator(record, recipe, judge, feasible),
+            evaluate,
             record.path(TRIALS_FILE),
             evaluations=total,
             round_size=recipe.search.population,
@@ -92,44 +75,3 @@ def make_strategy(recipe: Recipe, proposer: str, feasible: Feasible) -> Strategy
         size = {"evaluations": settings.evaluations, "population": settings.population}
         settings = STRATEGIES[BASELINE].Settings.model_validate(size)
     return STRATEGIES[proposer](recipe.space, feasible, objectives(recipe), settings)
-
-
-def evaluator(record: Record, recipe: Recipe, judge: Judge, feasible: Feasible) -> Evaluate:
-    """Judges architectures by the quality of the weights they inherit or that a proxy gives, and counts their costs."""
-    from falconet.evaluate.quality import quality
-
-    proxy = recipe.search.proxy
-
-    def figures_of(spec: NetSpec) -> dict[str, float]:
-        if proxy is None:
-            again = recipe.supernet.recalibrate
-            return quality(judge.supernet.network, recipe.task, judge.dataset, spec, again)
-        return quality(train_proxy(record, recipe, proxy, judge.dataset, spec), recipe.task, judge.dataset)
-
-    def evaluate(asked: Sequence[tuple[int, Arch]]) -> Iterable[Trial]:
-        for index, arch in asked:
-            began = time.perf_counter()
-            spec = build(recipe.space, arch)
-            figures, error = dict[str, float](), ""
-            try:
-                figures = figures_of(spec)
-            except (RuntimeError, FloatingPointError, MemoryError) as failure:
-                error = f"{type(failure).__name__}: {failure}"
-            yield Trial(
-                index=index,
-                arch=arch,
-                network=spec.digest,
-                status="failed" if error else "ok",
-                error=error,
-                quality=figures,
-                costs={
-                    name: Cost(value, "predicted" if name.startswith("latency_ms") else "counted")
-                    for name, value in feasible.costs(arch).items()
-                },
-                weights=judge.supernet.version if proxy is None else version(recipe, proxy),
-                fidelity=fidelity(recipe),
-                executor="this process",
-                seconds=round(time.perf_counter() - began, 4),
-            )
-
-    return evaluate

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import IO
 
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe, can_be_written
@@ -29,11 +30,7 @@ class Job:
 
 def do_all(record: Record, recipe: Recipe, jobs: Sequence[Job], progress: Progress) -> None:
     """Do every job; afterwards its stage is done. RuntimeError, with what it wrote last, when a process fails."""
-    side_by_side = recipe.workers > 1 and len(jobs) > 1
-    if side_by_side and not can_be_written(recipe):
-        record.log("trainings go one after another: other processes cannot have the objects of this program")
-        side_by_side = False
-    if side_by_side:
+    if len(jobs) > 1 and may_share(record, recipe):
         with ThreadPoolExecutor(recipe.workers) as pool:
             for done in [pool.submit(_in_process, record, job, progress) for job in jobs]:
                 done.result()
@@ -42,14 +39,26 @@ def do_all(record: Record, recipe: Recipe, jobs: Sequence[Job], progress: Progre
         job.here()
 
 
-def _in_process(record: Record, job: Job, progress: Progress) -> None:
-    """Do a job in a process of its own, which holds the run's lock as well, and show its progress."""
-    command = [sys.executable, "-m", "falconet.run.worker", str(record.folder), *job.words]
+def may_share(record: Record, recipe: Recipe) -> bool:
+    """Whether the recipe has workers, and they can be told everything."""
+    if recipe.workers > 1 and not can_be_written(recipe):
+        record.log("one thing after another: other processes cannot have the objects of this program")
+        return False
+    return recipe.workers > 1
+
+
+def start(
+    record: Record, words: Sequence[str], stderr: int | IO[str], stdin: int | None = None
+) -> subprocess.Popen[str]:
+    """A process that works on the run folder (see `worker`), and holds the run's lock as well."""
+    command = [sys.executable, "-m", "falconet.run.worker", str(record.folder), *words]
     locks = (record.lock,) if record.lock is not None else ()
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=locks) as process,
-        progress.task(job.name, job.steps) as update,
-    ):
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, text=True, pass_fds=locks)
+
+
+def _in_process(record: Record, job: Job, progress: Progress) -> None:
+    """Do a job in a process of its own, and show its progress."""
+    with start(record, job.words, subprocess.PIPE) as process, progress.task(job.name, job.steps) as update:
         assert process.stdout is not None and process.stderr is not None
         for line in process.stdout:
             done, figures = json.loads(line)

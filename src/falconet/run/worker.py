@@ -1,11 +1,12 @@
-"""A training in a process of its own: `python -m falconet.run.worker RUN_FOLDER WHAT ...`.
+"""A part of a run in a process of its own: `python -m falconet.run.worker RUN_FOLDER WHAT ...`.
 
     final SEARCH NAME       a network that a search kept
     rival TITLE             a rival of the recipe
     trust NUMBER            a network that tells how well the supernet ranks
+    judge SEARCH            networks of a search, one a line of stdin; the answers go to stdout
 
-Reads everything from the run folder and writes only the checkpoints and the stage of that one network. It ends when
-the process that started it does. Progress goes to stdout, one JSON list a line: [steps done, {figures}].
+Reads everything from the run folder and writes only the checkpoints and the stage of the network it trains. It ends
+when the process that started it does. Progress goes to stdout, one JSON list a line: [steps done, {figures}].
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from falconet.run.choosing import again, choose, choose_random
+from falconet.run.evaluating import judge_lines
 from falconet.run.pictures import read_pictures
 from falconet.run.plan import Plan
 from falconet.run.progress import Update
@@ -58,7 +60,7 @@ class ToParent:
 
 
 def main(folder: Path, what: str, *which: str) -> None:
-    """Train one network."""
+    """Train one network, or judge many."""
     import torch
 
     torch.set_num_threads(1)
@@ -77,6 +79,8 @@ def main(folder: Path, what: str, *which: str) -> None:
         return
     all_searches = searches(folder, recipe)
     one = next(search for search in all_searches if search.id == which[0])
+    if what == "judge":
+        judge_lines(record, one.recipe, supernet, dataset)
     kept = choose(record, one, all_searches)
     trained_here = [*kept, *choose_random(record, one, all_searches), *again(one.recipe, kept)]
     chosen = next(chosen for chosen in trained_here if chosen.name == which[1])
