@@ -27,8 +27,6 @@ from PIL import Image
 from falconet.files import write_json
 from falconet.run.record import environment
 
-COMMAND = "import sys; from falconet.cli import main; main(sys.argv[1:])"
-
 
 def huge_photo(megapixels: float, path: Path) -> tuple[int, int]:
     """Write a picture of 3:2 of so many megapixels; its (width, height)."""
@@ -63,7 +61,7 @@ def plain_model(folder: Path) -> Path:
 def measured(photo: Path, model: str, out: Path) -> dict[str, object]:
     """Seconds, peak memory and result of one command."""
     began = time.perf_counter()
-    command = [sys.executable, "-c", COMMAND, "enhance", str(photo), "--model", model, "--out", str(out)]
+    command = [sys.executable, "-m", "falconet", "enhance", str(photo), "--model", model, "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert process.stdout is not None
     written = Path(process.stdout.read().strip())

@@ -17,8 +17,6 @@ from pathlib import Path
 from falconet.files import write_json
 from falconet.run.record import environment
 
-COMMAND = "import sys; from falconet.cli import main; main(sys.argv[1:])"
-
 
 def main() -> None:
     """Time, print, write."""
@@ -33,7 +31,7 @@ def main() -> None:
     for runtime in given.runtimes:
         how = ["--runtime", runtime, "--input", given.input, "--minutes", given.minutes, "--json"]
         timed = subprocess.run(
-            [sys.executable, "-c", COMMAND, "bench", *given.models, *how], check=True, stdout=subprocess.PIPE
+            [sys.executable, "-m", "falconet", "bench", *given.models, *how], check=True, stdout=subprocess.PIPE
         )
         rows[runtime] = json.loads(timed.stdout)
         for row in rows[runtime]:

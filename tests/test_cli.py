@@ -104,6 +104,11 @@ def test_help_needs_no_torch() -> None:
         assert f"\n  {command} " in done.stdout
 
 
+def test_the_package_is_the_command_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "falconet", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("falconet ")
+
+
 @pytest.mark.parametrize(
     ("table", "name"),
     [("spaces", "restoration"), ("tasks", "super_resolution"), ("strategies", "nsga2"), ("targets", "onnxruntime")],
