@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from falconet import cli
 from falconet.deploy import TARGETS, ExportRefused, export
 from falconet.deploy.compare import Against, told
-from falconet.deploy.export import ExportFacts, Source, source_of
+from falconet.deploy.export import Source, source_of
+from falconet.deploy.export_facts import ExportFacts
 from falconet.deploy.proof import PROOF_SIZES, fits, proof_photos, proof_sample, proof_sizes
 from falconet.errors import UserError
 from falconet.graph import Conv, Draft, Flatten, GlobalAvgPool, Linear, PixelUnshuffle

@@ -13,7 +13,8 @@ from falconet.cli.show import print_json, remark
 from falconet.errors import UserError
 
 if TYPE_CHECKING:
-    from falconet.deploy.export import ExportFacts, Source
+    from falconet.deploy.export import Source
+    from falconet.deploy.export_facts import ExportFacts
     from falconet.deploy.target import Precision
 
 Photos = Annotated[

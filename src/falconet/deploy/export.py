@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from falconet import __version__
 from falconet.deploy.compare import FLOAT, INTEGER, Against, against, calibration, needs_task
 from falconet.deploy.export_card import export_card
+from falconet.deploy.export_facts import ExportFacts, Proof
 from falconet.deploy.parity import check_parity
 from falconet.deploy.place import whole_folder
 from falconet.deploy.proof import Pixels, fits, proof_photos, proof_sample, proof_sizes
@@ -41,42 +40,6 @@ if TYPE_CHECKING:
 
 FILE = "export.json"
 SAMPLES_A_SIZE = 2  # for targets that take one size
-
-
-class Proof(BaseModel):
-    """How nearly the runtime agreed with PyTorch: the largest difference on `samples` real inputs of those sizes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    largest: float
-    tolerance: float
-    samples: int
-    sizes: tuple[tuple[int, int], ...]
-
-
-class ExportFacts(BaseModel):
-    """All of export.json. `files` are bytes by name; `sizes` (height, width) of each input, one entry for each file
-    that takes one size only, none where any size goes. `proof` is None where a target cannot run here, and for int8,
-    which is judged by its task (`against`).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
-
-    schema_version: Literal[1] = 1
-    model: str
-    network: str
-    falconet: str
-    target: str
-    runtime: str
-    precision: Precision
-    files: dict[str, int]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    sizes: tuple[Sizes, ...] = ()
-    convert_seconds: float
-    proof: Proof | None = None
-    against: Against | None = None
-    date: str
 
 
 @dataclass(frozen=True, eq=False)

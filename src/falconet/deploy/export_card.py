@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from falconet.deploy.compare import told
+from falconet.deploy.export_facts import ExportFacts
 from falconet.deploy.target import Target
-
-if TYPE_CHECKING:
-    from falconet.deploy.export import ExportFacts
 
 
 def export_card(facts: ExportFacts, target: Target, files: Sequence[str], terms: str) -> str:

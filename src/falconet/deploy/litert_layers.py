@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from falconet.deploy.litert_file import File, Value
 from falconet.deploy.litert_windows import (
     avg_pool,
     bicubic,
@@ -20,6 +19,7 @@ from falconet.deploy.litert_windows import (
     repeat,
     transposed,
 )
+from falconet.deploy.litert_writer import File, Value
 from falconet.deploy.target import Array, norm_arrays
 from falconet.graph import (
     Add,

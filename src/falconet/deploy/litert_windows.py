@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from falconet.deploy.litert_file import SAME, VALID, File, Value, fits_same
+from falconet.deploy.litert_writer import SAME, VALID, File, Value, fits_same
 from falconet.deploy.target import Array, cannot
 from falconet.graph import (
     EDGE_KERNELS,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from falconet.deploy.ncnn_file import Net, Number, Params
+from falconet.deploy.ncnn_writer import Net, Number, Params
 from falconet.deploy.target import Array, norm_arrays, pool_end
 from falconet.graph import (
     EDGE_KERNELS,

@@ -36,10 +36,9 @@ from falconet.graph import (
     infer_shapes,
     merged,
 )
-from falconet.graph.files import spec_to_text
 from falconet.graph.rewrite import deployed_spec
 from falconet.graph.shape import Shape, Size, plain, total
-from falconet.graph.spec import input_shapes, remembered
+from falconet.graph.spec import input_shapes, remembered, spec_to_text
 
 Dims: TypeAlias = tuple[int, int, int]
 """Channels, height and width."""

@@ -17,9 +17,10 @@ Left out on purpose: loops and control flow. A layer runs once; sharing weights 
 from __future__ import annotations
 
 import hashlib
+import json
 import keyword
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache, wraps
 from typing import Any, TypeVar, TypeVarTuple, cast
 
@@ -40,6 +41,8 @@ RESERVED = frozenset(
 )
 """Names that would collide with attributes of a torch module."""
 MAX_NAME = 200
+SCHEMA = 1
+"""Of networks as JSON."""
 REMEMBERED = 1024
 """How many answers of one function a spec keeps at most."""
 ITSELF = object()
@@ -154,8 +157,6 @@ class NetSpec:
         """The identity of the network: SHA-256 of its flat JSON, in hexadecimal. Two Archs may mean one network."""
         stored = self.__dict__.get("_digest")
         if stored is None:
-            from falconet.graph.files import spec_to_text
-
             stored = hashlib.sha256(spec_to_text(self).encode()).hexdigest()
             self.__dict__["_digest"] = stored
         return str(stored)
@@ -310,3 +311,34 @@ class Draft:
     def build(self, *outputs: str) -> NetSpec:
         """The finished NetSpec. Raises ValueError when it is not sound."""
         return NetSpec(self._inputs, tuple(self._layers), outputs)
+
+
+def spec_to_json(spec: NetSpec) -> dict[str, Any]:
+    """The flat form of `spec` as plain JSON values."""
+    flat = flatten(spec)
+    return {
+        "schema": SCHEMA,
+        "inputs": [[i.name, i.channels] for i in flat.inputs],
+        "layers": [layer_to_json(layer) for layer in flat.layers],
+        "outputs": list(flat.outputs),
+    }
+
+
+def spec_to_text(spec: NetSpec) -> str:
+    """The flat JSON in one canonical line; its hash is the identity of the network."""
+    return json.dumps(spec_to_json(spec), sort_keys=True, separators=(",", ":"))
+
+
+def layer_to_json(layer: Layer) -> dict[str, Any]:
+    """One layer of a flat network as plain JSON values."""
+    assert isinstance(layer.op, Op), "files hold flat networks"
+    op: dict[str, Any] = {"type": type(layer.op).__name__}
+    for field in fields(layer.op):  # type: ignore[arg-type]  # every operator is a dataclass
+        value = getattr(layer.op, field.name)
+        op[field.name] = list(value) if isinstance(value, tuple) else value
+    found: dict[str, Any] = {"name": layer.name, "op": op, "inputs": list(layer.inputs)}
+    if layer.weights:
+        found["weights"] = layer.weights
+    if layer.training_only:
+        found["training_only"] = True
+    return found

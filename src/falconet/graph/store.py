@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from falconet.graph.files import keyed, layer_from_json, layer_to_json, listed, whole, word
 from falconet.graph.ops import Op
+from falconet.graph.reading import keyed, layer_from_json, listed, whole, word
 from falconet.graph.shape import Parts, Weight, plain
-from falconet.graph.spec import Layer, NetSpec, infer_parts, remembered
+from falconet.graph.spec import Layer, NetSpec, infer_parts, layer_to_json, remembered
 
 
 @dataclass(frozen=True, slots=True)

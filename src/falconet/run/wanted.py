@@ -15,6 +15,7 @@ from falconet.evaluate.score import parse_share
 from falconet.graph import costs
 from falconet.run.devices import device_latencies
 from falconet.run.predict import LatencyLine
+from falconet.run.prepared import zoo_network
 from falconet.run.recipe import Recipe
 from falconet.search import STRATEGIES, RandomSettings
 from falconet.tasks import Classifier
@@ -102,11 +103,9 @@ def references(recipe: Recipe) -> list[NetSpec]:
 def _named_network(recipe: Recipe, name: str) -> NetSpec:
     """A network that a budget names."""
     from falconet.deploy import load_model
-    from falconet.run.rivals import rival_spec
-    from falconet.run.settings import RivalSettings
     from falconet.zoo import ZOO
 
-    return rival_spec(recipe, RivalSettings(net=name, steps=1)) if name in ZOO else load_model(name).spec
+    return zoo_network(name, recipe.task, {}) if name in ZOO else load_model(name).spec
 
 
 def main_cost(recipe: Recipe) -> str:
