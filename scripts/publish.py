@@ -3,7 +3,8 @@
     python scripts/publish.py runs/sr_x2 macs-6.1G=sr-x2 macs-2.5G=sr-x2-small
 
 Each RUN_MODEL=NAME becomes src/falconet/models/NAME, exported and proved again under its new name. The figures of the
-run, its plan, its environment and its recipe become results/RUN.json: what README and docs quote stands there.
+run, its plan, its environment and its recipe become results/RUN.json: what README and docs quote stands there. Figures
+of single pictures are left out where a test set has more than 1,000.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from falconet.run.searches import read_recipe
 from falconet.run.shipping import proof_samples
 
 ROOT = Path(__file__).resolve().parent.parent
+MOST_PICTURES = 1000
 
 
 def main() -> None:
@@ -57,7 +59,19 @@ def result(run: Path) -> dict[str, Any]:
         "recipe": (run / "recipe.yaml").read_text(),
         "pictures": {name: len(read["data"][name]) for name in ("train", "validation", "skipped")},
         "plan": read["plan"],
-        "results": read["results"],
+        "results": without_long_lists(read["results"]),
+    }
+
+
+def without_long_lists(value: Any) -> Any:
+    """The value without the figures of single pictures where there are more than `MOST_PICTURES` of them, at any depth."""
+    if isinstance(value, list):
+        return [without_long_lists(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: {} if key == "per_image" and len(one) > MOST_PICTURES else without_long_lists(one)
+        for key, one in value.items()
     }
 
 
