@@ -64,7 +64,7 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def without_long_lists(value: Any) -> Any:
-    """The value without the figures of single pictures where there are more than `MOST_PICTURES` of them, at any depth."""
+    """The value, at any depth without figures of single pictures where there are more than `MOST_PICTURES`."""
     if isinstance(value, list):
         return [without_long_lists(one) for one in value]
     if not isinstance(value, dict):
