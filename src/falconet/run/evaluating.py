@@ -62,13 +62,15 @@ def evaluation(record: Record, one: OneSearch, judge: Judge, feasible: Feasible)
     """Judges architectures, by quality and counted costs, while the block runs. RuntimeError when a process fails."""
     recipe = one.recipe
     weights = judge.supernet.version if recipe.search.proxy is None else version(recipe, recipe.search.proxy)
+    shared = may_share(record, recipe)
     with ExitStack() as stack:
         helpers: _Helpers | None = None
 
         def found(asked: Asked) -> Iterable[tuple[int, Arch, Judged]]:
             nonlocal helpers
-            if helpers is None and len(asked) > 1 and may_share(record, recipe):
-                helpers = stack.enter_context(_Helpers(record, one))
+            if shared and helpers is None and len(asked) > 1:
+                helpers = _Helpers(record, one)
+                stack.callback(helpers.end)
             if helpers is not None:
                 return helpers.judged(asked)
             return ((index, arch, judged(record, recipe, judge.supernet, judge.dataset, arch)) for index, arch in asked)
@@ -137,12 +139,6 @@ class _Helpers:
         self._idle: SimpleQueue[_Helper] = SimpleQueue()
         for helper in self._helpers:
             self._idle.put(helper)
-
-    def __enter__(self) -> _Helpers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
 
     def end(self) -> None:
         """End them all, whatever they are at."""
