@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, NoReturn, TypeAlias
 
 from falconet.evaluate import Cost, Trial
 from falconet.run.predict import LatencyLine
-from falconet.run.proxy import fidelity, train_proxy, version
+from falconet.run.proxy import fidelity, judged_with, version
 from falconet.run.recipe import Recipe
 from falconet.run.record import Record
 from falconet.run.searches import OneSearch
@@ -80,7 +80,7 @@ def evaluation(record: Record, one: OneSearch, judge: Judge, feasible: Feasible)
                 yield Trial(
                     index=index,
                     arch=arch,
-                    network=build(recipe.space, arch).digest,
+                    network=feasible.network(arch),
                     status="failed" if result.error else "ok",
                     error=result.error,
                     quality=result.quality,
@@ -102,12 +102,9 @@ def judged(record: Record, recipe: Recipe, supernet: Supernet, dataset: Dataset,
     from falconet.evaluate.quality import quality
 
     began, figures, error = time.perf_counter(), dict[str, float](), ""
-    spec, proxy = build(recipe.space, arch), recipe.search.proxy
+    spec = build(recipe.space, arch)
     try:
-        if proxy is None:
-            figures = quality(supernet.network, recipe.task, dataset, spec, recipe.supernet.recalibrate)
-        else:
-            figures = quality(train_proxy(record, recipe, proxy, dataset, spec), recipe.task, dataset)
+        figures = quality(judged_with(record, recipe, supernet, dataset, spec), recipe.task, dataset)
     except (RuntimeError, FloatingPointError, MemoryError) as failure:
         error = f"{type(failure).__name__}: {failure}"
     return Judged(figures, error, round(time.perf_counter() - began, 4), "this process")

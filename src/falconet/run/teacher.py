@@ -84,7 +84,6 @@ def load_prototype(settings: TeacherSettings, task: Task) -> Prototype:
 
 def teacher_of(settings: TeacherSettings, task: Task) -> Teacher:
     """The network as a teacher. UserError for tasks that make no picture."""
-
     from falconet.graph.network import channels_last, from_weights
     from falconet.train.distill import Teacher, feature_of
 
