@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from falconet.errors import UserError
 from falconet.evaluate.blocks import Block, blocks_of, parts_of
+from falconet.evaluate.correction import kind_of
 from falconet.evaluate.device import Device, device_path, load_device
 from falconet.evaluate.linear import predict_linear
 from falconet.graph import NetSpec
@@ -35,12 +36,16 @@ class Estimate:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Price:
-    """What a block costs, and the titles of those of its parts that no table holds."""
+    """What a block costs, by the blocks it is priced by, and the titles of those of its parts that no table holds."""
 
-    ms: float
+    parts: tuple[tuple[Block, float], ...]
     unknown: tuple[str, ...] = ()
+
+    @cached_property
+    def ms(self) -> float:
+        return sum(ms for _, ms in self.parts)
 
 
 class Estimator:
@@ -60,6 +65,15 @@ class Estimator:
             unknown += price.unknown
         return Estimate(ms * self.device.scale, "linear" if unknown else "table", tuple(unknown))
 
+    def by_kind(self, spec: NetSpec, sizes: tuple[Size, ...]) -> dict[str, float]:
+        """The milliseconds of a network's blocks by their kind (`kind_of`), before the device's scale."""
+        found: dict[str, float] = {}
+        for block in blocks_of(spec, *sizes):
+            for part, ms in self.price(block).parts:
+                name = kind_of(part)
+                found[name] = found.get(name, 0.0) + ms
+        return found
+
     def price(self, block: Block) -> _Price:
         """What one block costs, before the device's scale."""
         found = self._prices.get(block)
@@ -72,7 +86,7 @@ class Estimator:
         if len(parts) > 1 and self.device.taken_apart and all(part.key in self._table for part in parts):
             return _sum([self.price(part) for part in parts])  # without the block's own key, which takes long
         if block.key in self._table:
-            return _Price(self._table[block.key])
+            return _Price(((block, self._table[block.key]),))
         if len(parts) > 1:
             prices = [self.price(part) for part in parts]
             if not all(price.unknown for price in prices):
@@ -84,11 +98,12 @@ class Estimator:
                 f"{_shown(block)}, and has no model for unknown ones; measure the space: "
                 f"falconet device add {self.device.name} --space SPACE"
             )
-        return _Price(predict_linear(linear.weights, block), (block.title,))
+        return _Price(((block, predict_linear(linear.weights, block)),), (block.title,))
 
 
 def _sum(prices: Sequence[_Price]) -> _Price:
-    return _Price(sum(one.ms for one in prices), tuple([title for one in prices for title in one.unknown]))
+    parts = [part for one in prices for part in one.parts]
+    return _Price(tuple(parts), tuple([title for one in prices for title in one.unknown]))
 
 
 def estimator(where: str) -> Estimator:

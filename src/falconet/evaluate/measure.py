@@ -15,7 +15,8 @@ pass is one line of a log, written when it is done: a measurement that was kille
     NAME.measuring.jsonl    {"settings": {...}}, then {"number": 0, "ms": {"empty": 0.01, "reference": 1.4, ...}, ...}
 
 Each block is timed in two ways, in a context and alone. Which of the tables, or their mean, is kept is decided by the
-few networks that give the scale, never by those held out; so is what convolutions take beyond their blocks (rate.py).
+few networks that give the scale, never by those held out; so is what whole networks take beyond their blocks
+(correction.py).
 
 Whole networks come last: a few for the one common scale, the others held out. Those are measured twice, an hour or a
 minute apart, so that the prediction's error can be held against that of measuring itself.
@@ -35,12 +36,12 @@ from statistics import median
 from falconet import __version__
 from falconet.errors import UserError
 from falconet.evaluate.blocks import Block
+from falconet.evaluate.correction import Told, correction_of, kind_of
 from falconet.evaluate.device import BlockTime, Check, CheckedNet, Device
 from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
 from falconet.evaluate.linear import fit_linear
 from falconet.evaluate.meter import Item, Meter, Readings, Rounds, item_of
-from falconet.evaluate.rate import Told, rate_of
 from falconet.evaluate.survey import (
     are_parts,
     blocks_of_space,
@@ -245,11 +246,8 @@ def _device(
     first = settings.calibration
     known = [(spec, whole[f"net {n}"]) for n, spec in enumerate(nets[:first])]
     tables = {way: [ms(block, of_block[block.key]) for block in blocks] for way, ms in WAYS.items()}
-    candidates = [
-        _with_table(device, (f"blocks timed {way}",), blocks, ms, known, settings.sizes) for way, ms in tables.items()
-    ]
-    device = min(candidates, key=lambda one: _error(one, known, settings.sizes))
-    device = _with_rate(device, blocks, known, settings.sizes)
+    candidates = [_corrected(device, way, blocks, ms, known, settings.sizes) for way, ms in tables.items()]
+    device = min(candidates, key=lambda one: one[0])[1]
     guesses = [Estimator(device)(spec, settings.sizes) for spec in nets]
     checked = [
         _checked(spec, settings.sizes, guesses[n], whole[f"net {n}"], whole[f"again {n}"])
@@ -272,40 +270,43 @@ def _least(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: min(one[name] for one in passes) for name in passes[0]}
 
 
-def _with_table(
+def _corrected(
     device: Device,
-    notes: tuple[str, ...],
+    way: str,
     blocks: Sequence[Block],
     ms: Sequence[float],
     known: Sequence[tuple[NetSpec, float]],
     sizes: tuple[Size, ...],
-) -> Device:
-    """The device with a table of blocks, the linear model of it, and the one scale that fits networks it is told."""
+) -> tuple[float, Device]:
+    """The device with a table of blocks that is corrected by networks it is told; its error when they are left out."""
+    told = _told(_with_table(device, blocks, ms), known, sizes)
+    found = correction_of(told)
+    pairs = list(zip(blocks, ms, strict=True))
+    right = [found.factors.get(kind_of(one), 1.0) * own + found.rate * _gmacs(one) for one, own in pairs]
+    table = _with_table(device, blocks, right)
+    predict = Estimator(table)
+    scale = median(took / predict(spec, sizes).ms for spec, took in known)
+    notes = (f"blocks timed {way}", *found.in_words)
+    return found.error, table.model_copy(update={"scale": scale, "notes": notes})
+
+
+def _with_table(device: Device, blocks: Sequence[Block], ms: Sequence[float]) -> Device:
+    """The device with a table of blocks and the linear model of it."""
     times = tuple(BlockTime.of(block, one) for block, one in zip(blocks, ms, strict=True))
-    linear = fit_linear(blocks, ms)
-    found = device.model_copy(update={"blocks": times, "linear": linear, "scale": 1.0, "notes": notes})
-    predict = Estimator(found)
-    return found.model_copy(update={"scale": median(took / predict(spec, sizes).ms for spec, took in known)})
+    return device.model_copy(update={"blocks": times, "linear": fit_linear(blocks, ms)})
 
 
-def _with_rate(
-    device: Device, blocks: Sequence[Block], known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]
-) -> Device:
-    """The device with what convolutions take beyond their blocks, where that predicts networks it is told better."""
+def _told(device: Device, known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]) -> list[Told]:
+    """Networks that were measured, by what a device without a scale knows of their blocks."""
     predict = Estimator(device)
-    told = [Told(predict(spec, sizes).ms / device.scale, costs(spec, *sizes).macs / 1e9, took) for spec, took in known]
-    rate = rate_of(told)
-    if not rate:
-        return device
-    macs = [costs(block.spec, *block.sizes).macs for block in blocks]
-    dearer = [one.ms + rate * each / 1e9 for one, each in zip(device.blocks, macs, strict=True)]
-    return _with_table(device, (*device.notes, f"{rate:.3g} ms a GMAC added"), blocks, dearer, known, sizes)
+    return [
+        Told(predict.by_kind(spec, sizes), costs(spec, *sizes).macs / 1e9, took, device.empty_ms)
+        for spec, took in known
+    ]
 
 
-def _error(device: Device, known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]) -> float:
-    """The mean relative error on networks that it is told."""
-    predict = Estimator(device)
-    return sum(abs(predict(spec, sizes).ms / took - 1) for spec, took in known) / len(known)
+def _gmacs(block: Block) -> float:
+    return costs(block.spec, *block.sizes).macs / 1e9
 
 
 def _checked(

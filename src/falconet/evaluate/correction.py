@@ -1,0 +1,123 @@
+"""What whole networks take beyond the sum of their blocks, learned from a few that were measured.
+
+Blocks timed one by one are wrong in a common way on some devices: a kind of block that changes the layout of values
+when it stands alone does not inside a network, and weights that are used over and over stay in the processor's cache.
+So each kind of block may get a factor, drawn to 1, and all convolutions a rate for each multiply-accumulate:
+
+    whole = scale * (call + sum over kinds of factor * own + rate * gmacs)
+
+    told = [Told({"conv3x3": 2.1, "concat": 0.4}, gmacs=0.08, took_ms=2.9), ...]      # before the scale
+    found = correction_of(told)
+    found.factors, found.rate, found.error         # error: on networks left out, each in turn
+
+A correction must earn its place: each network in turn is predicted from the others, with and without it. Ridge
+regression (Hoerl and Kennard 1970) towards 1 in place of 0, on relative errors, without negative weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import mean, median
+
+import numpy as np
+
+from falconet.evaluate.blocks import HEAVY, Block
+from falconet.evaluate.linear import kind, nnls
+from falconet.graph import Op
+
+EARNS = 0.9
+"""A correction is kept when it brings the error on networks left out below this share of the error without it."""
+
+TIES = (0.3, 0.1, 0.03, 0.01)
+"""How strongly factors are drawn to 1: what being wrong by all costs, in squared relative errors of a network."""
+
+FEWEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A whole network that was measured: the sum of its blocks of each kind, its MACs (in 10^9), what it took."""
+
+    own_ms: Mapping[str, float]
+    gmacs: float
+    took_ms: float
+    call_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A factor for kinds of blocks (1 where there is none) and milliseconds for each GMAC; none of either is nothing.
+
+    `error` is the mean relative error on networks left out, in turn, of what the factors are learned from.
+    """
+
+    factors: Mapping[str, float] = field(default_factory=dict)
+    rate: float = 0.0
+    error: float = float("nan")
+
+    def ms(self, told: Told) -> float:
+        """A network corrected, before the scale."""
+        own = sum(ms * self.factors.get(name, 1.0) for name, ms in told.own_ms.items())
+        return told.call_ms + own + self.rate * told.gmacs
+
+    @property
+    def in_words(self) -> tuple[str, ...]:
+        """What a person is told: nothing when nothing is corrected."""
+        factors = ", ".join(f"{name} {factor:.2f}" for name, factor in self.factors.items())
+        rate = f"{self.rate:.3g} ms a GMAC added"
+        return (f"factors for kinds of blocks: {factors}",) * bool(factors) + (rate,) * bool(self.rate)
+
+
+def kind_of(block: Block) -> str:
+    """What a block is told apart by: its heavy operators, all of them where none is heavy; "conv3x3.grouped"."""
+    ops = [layer.op for layer in block.spec.layers if isinstance(layer.op, Op)]
+    return "+".join(dict.fromkeys(kind(op) for op in [op for op in ops if isinstance(op, HEAVY)] or ops))
+
+
+def correction_of(told: Sequence[Told]) -> Correction:
+    """The correction that predicts best what it was not told; none where that is hardly better than none.
+
+    >>> nets = [Told({"conv3x3": a, "concat": b}, 0.0, 2 * a + b) for a, b in ((1, 1), (2, 0.1), (3, 2), (1, 0.5))]
+    >>> {name: round(factor, 1) for name, factor in correction_of(nets).factors.items()}
+    {'concat': 0.6, 'conv3x3': 1.2}
+    """
+    plain = Correction(error=_error_left_out(told, None, False) if len(told) > 1 else float("nan"))
+    if len(told) < FEWEST:
+        return plain
+    ways: list[tuple[float | None, bool]] = [(None, True), *[(tie, rated) for tie in TIES for rated in (False, True)]]
+    errors = {way: _error_left_out(told, *way) for way in ways}
+    best = min(ways, key=lambda way: errors[way])
+    return _fitted(told, *best, errors[best]) if errors[best] < EARNS * plain.error else plain
+
+
+def scale_of(told: Sequence[Told], correction: Correction) -> float:
+    """The factor from corrected blocks to whole networks: a median, so that one disturbed network spoils nothing."""
+    return median(one.took_ms / correction.ms(one) for one in told)
+
+
+def _error_left_out(told: Sequence[Told], tie: float | None, rated: bool) -> float:
+    """The mean of how far each network is from what the others predict, as a share of what it took."""
+    errors = []
+    for n, one in enumerate(told):
+        others = [*told[:n], *told[n + 1 :]]
+        found = _fitted(others, tie, rated)
+        errors.append(abs(scale_of(others, found) * found.ms(one) / one.took_ms - 1))
+    return mean(errors)
+
+
+def _fitted(told: Sequence[Told], tie: float | None, rated: bool, error: float = float("nan")) -> Correction:
+    """Factors drawn to 1 by `tie`, all equal when it is None; a rate beside them when `rated`."""
+    names = sorted({name for one in told for name in one.own_ms})
+    shares = scale_of(told, Correction()) / np.array([one.took_ms for one in told])
+    call = np.array([one.call_ms for one in told])
+    own = np.array([[one.own_ms.get(name, 0.0) for name in names] for one in told])
+    macs = np.array([[one.gmacs] for one in told]) if rated else np.zeros((len(told), 0))
+    if tie is None:
+        found = nnls(np.hstack([call[:, None] + own.sum(axis=1, keepdims=True), macs]) * shares[:, None], 1 + 0 * call)
+        return Correction({}, found[1] / found[0] if rated and found[0] > 0 else 0.0, error)
+    rows = np.hstack([own, macs]) * shares[:, None]
+    drawn = tie**0.5 * np.eye(len(names), rows.shape[1])
+    found = nnls(np.vstack([rows, drawn]), np.append(1 - shares * call, drawn.sum(axis=1)))
+    factors = dict(zip(names, found.tolist(), strict=False))
+    return Correction(factors, float(found[-1]) if rated else 0.0, error)
