@@ -97,6 +97,13 @@ class Linear(_Record):
     median_error: float | None = Field(None, ge=0)
 
 
+class Fetch(_Record):
+    """What weights cost that no cache holds: milliseconds for each million beyond so many million of a network."""
+
+    ms: Positive
+    beyond: float = Field(ge=0)
+
+
 class CheckedNet(_Record):
     """A random network that was held out: predicted, measured, and measured again in a second round."""
 
@@ -139,6 +146,7 @@ class Device(_Record):
     taken_apart: bool = False
     blocks: tuple[BlockTime, ...] = ()
     linear: Linear | None = None
+    fetch: Fetch | None = None
     checks: tuple[Check, ...] = ()
 
 

@@ -21,7 +21,7 @@ from falconet.evaluate.blocks import Block, blocks_of, parts_of
 from falconet.evaluate.correction import kind_of
 from falconet.evaluate.device import Device, device_path, load_device
 from falconet.evaluate.linear import predict_linear
-from falconet.graph import NetSpec
+from falconet.graph import NetSpec, count_params
 from falconet.graph.shape import Size
 
 How: TypeAlias = Literal["table", "linear"]
@@ -47,6 +47,10 @@ class _Price:
     def ms(self) -> float:
         return sum(ms for _, ms in self.parts)
 
+    @cached_property
+    def mparams(self) -> float:
+        return sum(count_params(block.spec) for block, _ in self.parts) / 1e6
+
 
 class Estimator:
     """Predicts networks by one device."""
@@ -63,6 +67,8 @@ class Estimator:
             price = self.price(block)
             ms += price.ms
             unknown += price.unknown
+        if self.device.fetch:
+            ms += self.device.fetch.ms * max(0.0, self.mparams(spec, sizes) - self.device.fetch.beyond)
         return Estimate(ms * self.device.scale, "linear" if unknown else "table", tuple(unknown))
 
     def by_kind(self, spec: NetSpec, sizes: tuple[Size, ...]) -> dict[str, float]:
@@ -73,6 +79,10 @@ class Estimator:
                 name = kind_of(part)
                 found[name] = found.get(name, 0.0) + ms
         return found
+
+    def mparams(self, spec: NetSpec, sizes: tuple[Size, ...]) -> float:
+        """Millions of weights that a network reads, block by block: those that blocks share count for each."""
+        return sum(self.price(block).mparams for block in blocks_of(spec, *sizes))
 
     def price(self, block: Block) -> _Price:
         """What one block costs, before the device's scale."""

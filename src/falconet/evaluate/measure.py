@@ -37,7 +37,7 @@ from falconet import __version__
 from falconet.errors import UserError
 from falconet.evaluate.blocks import Block
 from falconet.evaluate.correction import Told, correction_of, kind_of
-from falconet.evaluate.device import BlockTime, Check, CheckedNet, Device
+from falconet.evaluate.device import BlockTime, Check, CheckedNet, Device, Fetch
 from falconet.evaluate.estimate import Estimate, Estimator
 from falconet.evaluate.latency import REFERENCE, REFERENCE_SIZE, reference
 from falconet.evaluate.linear import fit_linear
@@ -79,7 +79,7 @@ class Onboarding:
     space: str
     sizes: tuple[Size, ...]
     seed: int = 0
-    calibration: int = 10
+    calibration: int = 20
     held_out: int = 20
     most_blocks: int = 400
     rounds: int = 100
@@ -120,7 +120,8 @@ def measure_device(
             f"the space has only {len(nets)} networks; a device needs {LEAST_CALIBRATION + 2} to check it, "
             f"{settings.calibration + settings.held_out} to check it well"
         )
-    settings = replace(settings, calibration=min(settings.calibration, len(nets) - 2))
+    most = max(LEAST_CALIBRATION, len(nets) // 2)
+    settings = replace(settings, calibration=min(settings.calibration, most))
     batches = _batches(blocks, nets, settings) * settings.passes
     work = [_work(batch) for batch in batches]
     done = _read(log, settings, meter, also)
@@ -283,7 +284,8 @@ def _corrected(
     found = correction_of(told)
     pairs = list(zip(blocks, ms, strict=True))
     right = [found.factors.get(kind_of(one), 1.0) * own + found.rate * _gmacs(one) for one, own in pairs]
-    table = _with_table(device, blocks, right)
+    fetch = Fetch(ms=found.fetch, beyond=found.held) if found.fetch else None
+    table = _with_table(device, blocks, right).model_copy(update={"fetch": fetch})
     predict = Estimator(table)
     scale = median(took / predict(spec, sizes).ms for spec, took in known)
     notes = (f"blocks timed {way}", *found.in_words)
@@ -299,10 +301,11 @@ def _with_table(device: Device, blocks: Sequence[Block], ms: Sequence[float]) ->
 def _told(device: Device, known: Sequence[tuple[NetSpec, float]], sizes: tuple[Size, ...]) -> list[Told]:
     """Networks that were measured, by what a device without a scale knows of their blocks."""
     predict = Estimator(device)
-    return [
-        Told(predict.by_kind(spec, sizes), costs(spec, *sizes).macs / 1e9, took, device.empty_ms)
-        for spec, took in known
-    ]
+    found = []
+    for spec, took in known:
+        own, gmacs = predict.by_kind(spec, sizes), costs(spec, *sizes).macs / 1e9
+        found.append(Told(own, gmacs, predict.mparams(spec, sizes), took, device.empty_ms))
+    return found
 
 
 def _gmacs(block: Block) -> float:
