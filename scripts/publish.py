@@ -70,7 +70,7 @@ def without_long_lists(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {
-        key: {} if key == "per_image" and len(one) > MOST_PICTURES else without_long_lists(one)
+        key: {} if key in ("per_image", "groups") and len(one) > MOST_PICTURES else without_long_lists(one)
         for key, one in value.items()
     }
 

@@ -37,6 +37,22 @@ def test_equal_scores_are_a_tie_and_a_constant_gain_is_none():
     assert paired({"a": 30.5, "b": 35.5}, same).verdict == "better"
 
 
+def test_frames_of_one_thing_count_as_one():
+    rng = np.random.default_rng(1)
+    signs = rng.normal(0.4, 1, 40)
+    ours = {f"{sign}-{frame}": 30 + gain for sign, gain in enumerate(signs) for frame in range(30)}
+    other = dict.fromkeys(ours, 30.0)
+    groups = {name: name.partition("-")[0] for name in ours}
+    found, blind = paired(ours, other, groups=groups), paired(ours, other)
+    test = stats.ttest_1samp(signs, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((test.low, test.high), rel=1e-5)
+    assert blind.high - blind.low < 0.25 * (found.high - found.low)
+    alone = paired(ours, other, groups={name: name for name in ours})
+    assert (alone.low, alone.high) == pytest.approx((blind.low, blind.high))
+    with pytest.raises(UserError, match="two or more groups"):
+        paired(ours, other, groups=dict.fromkeys(ours, "one"))
+
+
 def test_seeds_are_averaged_per_picture():
     runs = [{"a": 30.0, "b": 35.0}, {"a": 31.0, "b": 37.0}]
     assert mean_over_seeds(runs) == {"a": 30.5, "b": 36.0}

@@ -190,6 +190,8 @@ def test_frames_of_one_track_stay_together(tracks: Path) -> None:
     assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
     assert [len(side) for side in sides] == [12, 6, 6]
     assert "split by group" in dataset.notes[0]
+    judged = task.held_out(lambda xs: torch.ones(len(xs[0]), 3), dataset)
+    assert judged is not None and len(judged.groups) == judged.num_images > len(set(judged.groups.values())) > 1
 
 
 def test_shares_are_exact_and_a_class_is_never_emptied() -> None:

@@ -3,6 +3,7 @@
 Scores vary far more between pictures than between models, so the difference is taken picture by picture. With several
 training seeds the score of a picture is first averaged over the seeds (`mean_over_seeds`): the interval then speaks
 about other pictures of the same kind, given these trained models. It does not contain the spread over further seeds.
+Pictures of one group (frames of one sign) are hardly more than one picture: an interval is then over groups.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -28,10 +29,18 @@ class Paired:
     verdict: Literal["better", "worse", "tie"]
 
 
-def paired(a: Mapping[str, float], b: Mapping[str, float], *, confidence: float = 0.95) -> Paired:
+def paired(
+    a: Mapping[str, float],
+    b: Mapping[str, float],
+    *,
+    confidence: float = 0.95,
+    groups: Mapping[str, str] | None = None,
+) -> Paired:
     """How much better `a` scores than `b` on the same pictures (name -> score), with Student's t interval.
 
-    The verdict is a tie when the interval holds 0.
+    The verdict is a tie when the interval holds 0. `groups` (name -> group; a picture not named is a group of its own)
+    makes the error one of clusters: the sums of the groups' deviations vary (Liang and Zeger 1986), with one freedom
+    less than there are groups.
 
     >>> paired({"baby": 38.0, "bird": 40.1, "head": 35.2}, {"baby": 37.9, "bird": 39.9, "head": 35.1}).verdict
     'tie'
@@ -44,9 +53,22 @@ def paired(a: Mapping[str, float], b: Mapping[str, float], *, confidence: float 
         )
     differences = [a[name] - b[name] for name in a]
     mean = fmean(differences)
-    half = t_quantile(confidence, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+    sums = _sums_by_group({name: a[name] - b[name] - mean for name in a}, groups or {})
+    if len(sums) < 2:
+        raise UserError(f"a paired comparison needs two or more groups of pictures; all {len(a)} are of one")
+    error = math.sqrt(len(sums) / (len(sums) - 1) * sum(one * one for one in sums)) / len(differences)
+    half = t_quantile(confidence, len(sums) - 1) * error
     low, high = mean - half, mean + half
     return Paired(mean, low, high, "better" if low > 0 else "worse" if high < 0 else "tie")
+
+
+def _sums_by_group(deviations: Mapping[str, float], groups: Mapping[str, str]) -> list[float]:
+    """The sum of each group, and the deviation of each picture that has none."""
+    sums: dict[tuple[str, str], float] = {}
+    for name, one in deviations.items():
+        key = ("group", groups[name]) if name in groups else ("alone", name)
+        sums[key] = sums.get(key, 0.0) + one
+    return list(sums.values())
 
 
 def mean_over_seeds(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -41,13 +41,15 @@ class Interval(_Record):
 class SetScore(_Record):
     """Scores on one folder of test pictures: the mean of each metric, and each picture's own.
 
-    Of a classifier, `confusion[i][j]` counts the pictures of class i that it called j.
+    Of a classifier, `confusion[i][j]` counts the pictures of class i that it called j. `groups` says which pictures are
+    of one thing, such as frames of one sign.
     """
 
     metrics: dict[str, float]
     num_images: int
     per_image: dict[str, dict[str, float]] = {}
     confusion: tuple[tuple[int, ...], ...] = ()
+    groups: dict[str, str] = {}
 
 
 class LatencyRow(_Record):
@@ -183,6 +185,7 @@ class Comparison(_Record):
     metric: str = "psnr_y"
     data: str = ""
     num_pairs: int | None = None
+    num_groups: int | None = None
     num_seeds: int | None = None
     about: Literal["search_vs_random", "model_vs_baseline", ""] = ""
 

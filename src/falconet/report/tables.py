@@ -177,6 +177,13 @@ def comparison_table(run: Run) -> Table | None:
     return make_table("Picture by picture: the first named minus the second", headers, rows)
 
 
+def _pairs(one: Comparison) -> str:
+    """How many pictures, and of how many things where several show one."""
+    if one.num_pairs is None:
+        return ""
+    return f"{one.num_pairs} of {plural(one.num_groups, 'group')}" if one.num_groups else str(one.num_pairs)
+
+
 def _comparison_row(one: Comparison) -> list[Cell]:
     interval = ""
     if one.interval is not None:
@@ -187,7 +194,7 @@ def _comparison_row(one: Comparison) -> list[Cell]:
         Cell(one.data),
         number(signed(one.metric, one.difference, 1)),
         number(interval),
-        number("" if one.num_pairs is None else str(one.num_pairs)),
+        number(_pairs(one)),
         number("" if one.num_seeds is None else str(one.num_seeds)),
         Cell(VERDICTS[one.verdict], strong=one.verdict in ("ahead", "behind")),
     ]

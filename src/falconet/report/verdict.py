@@ -99,6 +99,7 @@ def _measured_verdict(one: Comparison) -> Verdict:
     low, high = (signed(one.metric, value, 1) for value in (one.interval.low, one.interval.high))
     where = f" on {one.data}" if one.data else ""
     where += f" over {plural(one.num_pairs, 'picture')}" if one.num_pairs else ""
+    where += f" of {plural(one.num_groups, 'group')}" if one.num_groups else ""
     where += f" and {plural(one.num_seeds, 'seed')}" if one.num_seeds else ""
     difference = signed(one.metric, one.difference, 1)
     figures = f"{one.left} minus {one.right}{where}: {difference}, {one.interval.level:.0%} interval {low} to {high}."

@@ -117,7 +117,8 @@ def comparisons(
                 )
                 if len(ours) < 2 or ours.keys() != other.keys():
                     continue
-                result = paired(ours, other)
+                groups = model.test[title].groups
+                result = paired(ours, other, groups=groups)
                 found.append(
                     Comparison(
                         left=model.name,
@@ -127,6 +128,7 @@ def comparisons(
                         metric=metric,
                         data=title,
                         num_pairs=len(ours),
+                        num_groups=len(set(groups.values())) or None,
                         num_seeds=min(len(_seeds_of(row, title, more)) for row in (model, base)),
                         about="model_vs_baseline",
                     )

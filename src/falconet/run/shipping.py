@@ -145,7 +145,9 @@ def _result(result: TestResult) -> Json:
         "per_image": {picture: dict(scores) for picture, scores in result.per_image.items()},
         "skipped": [{"path": str(one.path), "reason": one.reason} for one in result.skipped],
     }
-    return {**found, "confusion": [list(row) for row in result.confusion]} if result.confusion else found
+    if result.confusion:
+        found["confusion"] = [list(row) for row in result.confusion]
+    return {**found, "groups": dict(result.groups)} if result.groups else found
 
 
 def _export(record: Record, one: OneSearch, chosen: Chosen, network: Network, dataset: Dataset) -> None:

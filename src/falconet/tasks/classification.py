@@ -225,7 +225,7 @@ class Classification(BaseModel):
         found = read_labelled((path,), self.size, self.colour, self.classes)
         examples = _examples(found, np.arange(len(found.names)), found.images)
         result = self._judge(run, examples)
-        return TestResult(result.metrics, result.num_images, result.per_image, found.skipped, result.confusion)
+        return replace(result, skipped=found.skipped)
 
     def held_out(self, run: Run, dataset: Dataset) -> TestResult | None:
         """The same of the held-out pictures; None when there are none."""
@@ -253,7 +253,9 @@ class Classification(BaseModel):
             np.add.at(confusion, (part, values.argmax(1)), 1)
         top1, top5 = (float(np.mean(column)) for column in zip(*rows, strict=True))
         per_image = {one.name: {"top1": a, "top5": b} for one, (a, b) in zip(examples, rows, strict=True)}
-        return TestResult({"top1": top1, "top5": top5}, len(rows), per_image, (), tuple(map(tuple, confusion.tolist())))
+        table = tuple(map(tuple, confusion.tolist()))
+        groups = {one.name: one.group for one in examples if one.group}
+        return TestResult({"top1": top1, "top5": top5}, len(rows), per_image, (), table, groups)
 
     def baseline(self, name: str) -> Run:
         """There is none."""
@@ -302,8 +304,9 @@ def _examples(found: Labelled, places: Integers, images: Pixels) -> tuple[Exampl
     """Pictures as chw views of `images`, which holds those at `places`, with their labels."""
     rows = images.transpose(0, 3, 1, 2)
     labels = found.labels[places]
+    groups = [str(one) if found.is_grouped else "" for one in found.groups.tolist()]
     return tuple(
-        Example(found.names[place], Path(found.names[place]), (rows[index],), labels[index])
+        Example(name := found.names[place], Path(name), (rows[index],), labels[index], group=groups[place])
         for index, place in enumerate(places.tolist())
     )
 

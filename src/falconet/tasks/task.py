@@ -164,7 +164,7 @@ class Example:
     """One picture, decoded: the network's inputs and the output wanted, each c x h x w, float32 0..1 or uint8.
 
     A training picture may hold its target in place of an input that is made anew for every step. `partner` is the file
-    that goes in, where inputs are not made here.
+    that goes in, where inputs are not made here. Pictures of one `group` are of one thing (frames of a video).
     """
 
     name: str
@@ -172,6 +172,7 @@ class Example:
     inputs: tuple[npt.NDArray[Any], ...]
     target: npt.NDArray[Any]
     partner: Path | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +207,8 @@ class Dataset:
 class TestResult:
     """The figures of a test folder: means over its pictures, and each picture's own.
 
-    `confusion[i][j]` counts the pictures of class i that were called j; only classifiers have it.
+    `confusion[i][j]` counts the pictures of class i that were called j; only classifiers have it. `groups` says which
+    pictures are of one thing, where some are.
     """
 
     __test__ = False  # not a test case, whatever pytest makes of the name
@@ -216,6 +218,7 @@ class TestResult:
     per_image: Mapping[str, Mapping[str, float]]
     skipped: tuple[Skipped, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
