@@ -52,6 +52,34 @@ def test_weights_that_outgrow_a_cache_are_found_under_noise():
         assert error_on_others(found, told, fetch=8.0, held=0.6) < 0.5 * without
 
 
+def of_one_kind(count, rate, scale, blur=0.0, seed=0):
+    rng = Random(seed)
+    for _ in range(count):
+        own, gmacs = rng.uniform(0.5, 4), rng.uniform(0.01, 0.2)
+        took = scale * (own + rate * gmacs) * (1 + rng.gauss(0, blur))
+        yield Told({"conv3x3": own}, gmacs, 0.0, took)
+
+
+def test_a_rate_of_one_kind_is_found_with_its_scale():
+    told = list(of_one_kind(10, rate=15.0, scale=1.3))
+    found = correction_of(told)
+    assert found.rate == pytest.approx(15) and scale_of(told, found) == pytest.approx(1.3)
+
+
+def test_a_rate_is_found_under_noise():
+    found = [correction_of(list(of_one_kind(10, rate=15.0, scale=1.3, blur=0.03, seed=seed))) for seed in range(20)]
+    assert all(8 < one.rate / one.factors.get("conv3x3", 1.0) < 25 for one in found)
+
+
+def test_noise_alone_seldom_makes_a_rate_and_then_a_small_one():
+    found = [correction_of(list(of_one_kind(10, rate=0.0, scale=1.0, blur=0.03, seed=s))).rate for s in range(20)]
+    assert sum(rate > 0 for rate in found) <= 4 and max(found) < 5
+
+
+def test_networks_that_are_faster_the_more_they_convolve_have_no_rate():
+    assert correction_of(list(of_one_kind(10, rate=-3.0, scale=1.0))).rate == 0
+
+
 def test_noise_alone_seldom_makes_a_correction_and_never_a_harmful_one():
     kept = 0
     for seed in range(10):
@@ -70,6 +98,7 @@ def test_factors_and_rates_are_never_negative():
 
 def test_two_networks_are_too_few():
     assert not correction_of(list(networks(2, {"concat": 0.2}))).factors
+    assert correction_of(list(of_one_kind(2, rate=15.0, scale=1.0))).rate == 0
 
 
 def test_a_kind_is_its_heavy_operators_or_all_where_none_is():

@@ -22,7 +22,8 @@ from falconet.evaluate.memory import peak_bytes
 from falconet.evaluate.meter import Here, Item, Readings, Remote, Rounds, item_of
 from falconet.evaluate.survey import blocks_of_space, in_context, networks_of_space
 from falconet.files import read_lines
-from falconet.graph import costs
+from falconet.graph import costs, count_params
+from falconet.graph.rewrite import deployed_spec
 from falconet.spaces import NasBench201, Restoration, build, sample
 from falconet.zoo import ZOO
 
@@ -80,6 +81,25 @@ class Cold(Fake):
         return replace(found, seconds=slowed)
 
 
+@dataclass
+class Outgrown(Fake):
+    """A cache that whole networks outgrow: 40 ms more for each million weights beyond `held` million.
+
+    `mparams` are those of network 0, 1, ...
+    """
+
+    held: float = 0.0
+    mparams: Sequence[float] = ()
+
+    def time(self, items: Sequence[Item], how: Rounds) -> Readings:
+        found = super().time(items, how)
+        names = [one.name.split(" ") for one in items if one.name.partition(" ")[0] in ("net", "again")]
+        beyond = {f"{what} {n}": max(0.0, self.mparams[int(n)] - self.held) for what, n in names}
+        extra = {name: self.slow * 0.04 * one for name, one in beyond.items()}
+        slowed = {name: [s + extra.get(name, 0.0) for s in ss] for name, ss in found.seconds.items()}
+        return replace(found, seconds=slowed)
+
+
 def quiet(text: str) -> None:
     pass
 
@@ -101,6 +121,18 @@ def test_what_convolutions_take_beyond_their_blocks_is_learned_from_whole_networ
     assert device.notes[-1] == "400 ms a GMAC added"
     plain = measure_device(replace(PLAN, calibration=5), SPACE, Fake(), tmp_path / "plain", quiet)
     assert len(plain.notes) == 1
+
+
+def test_weights_that_outgrow_a_cache_are_learned_from_whole_networks(tmp_path):
+    rng, plan = Random(PLAN.seed), replace(PLAN, calibration=8, held_out=8)
+    blocks_of_space(SPACE, SIZES, rng, plan.most_blocks)
+    mparams = [count_params(deployed_spec(one)) / 1e6 for one in networks_of_space(SPACE, rng, 16)]
+    held = 0.5 * max(mparams[:8])
+    device = measure_device(plan, SPACE, Outgrown(held=held, mparams=mparams), tmp_path / "log", quiet)
+    assert device.fetch is not None and device.fetch.beyond_mparams == pytest.approx(held)
+    assert device.fetch.ms_per_mparam == pytest.approx(40) and device.scale == pytest.approx(1)
+    assert judge(device.checks[0]).table.worst < 1e-6
+    assert device.notes[-1].startswith("40 ms a million weights beyond")
 
 
 def test_each_batch_but_the_last_tells_how_long_the_rest_takes(tmp_path):
@@ -237,8 +269,6 @@ def bare(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "ncnn"])
 def test_another_machine_needs_only_python_numpy_and_the_runtime(bare, runtime):
-    from falconet.graph.rewrite import deployed_spec
-
     items = [item_of(name, deployed_spec(ZOO[name]()), ((24, 32),)) for name in ("espcn", "vdsr")]
     found = Remote(bare, runtime).time(items, Rounds(5, burst=2, max_seconds=1))
     assert {name: len(seconds) for name, seconds in found.seconds.items()} == {"espcn": 10, "vdsr": 10}

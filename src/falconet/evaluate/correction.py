@@ -110,15 +110,15 @@ def correction_of(told: Sequence[Told]) -> Correction:
     if len(told) < FEWEST:
         return plain
     most = max(one.mparams for one in told)
-    errors = {way: _error_left_out(told, way) for way in _ways(most)}
+    errors = {way: _error_left_out(told, way) for way in _ways(most) if way != _Way()}
     best = min(errors, key=lambda way: errors[way])
     return replace(_fitted(told, best), error=errors[best]) if errors[best] < EARNS * plain.error else plain
 
 
 def _ways(most_mparams: float) -> list[_Way]:
-    """The simpler first: of equals the first is kept."""
+    """All forms, the simpler first: of equals the first is kept."""
     ends = [(False, None), (True, None), *[(False, share * most_mparams) for share in HELD]]
-    return [_Way(tie, rated, held) for tie in (None, *TIES) for rated, held in ends][1:]
+    return [_Way(tie, rated, held) for tie in (None, *TIES) for rated, held in ends]
 
 
 def scale_of(told: Sequence[Told], correction: Correction) -> float:

@@ -100,8 +100,8 @@ class Linear(_Record):
 class Fetch(_Record):
     """What weights cost that no cache holds: milliseconds for each million beyond so many million of a network."""
 
-    ms: Positive
-    beyond: float = Field(ge=0)
+    ms_per_mparam: Positive
+    beyond_mparams: float = Field(ge=0)
 
 
 class CheckedNet(_Record):

@@ -62,13 +62,12 @@ class Estimator:
 
     def __call__(self, spec: NetSpec, sizes: tuple[Size, ...]) -> Estimate:
         """What `spec` takes for pictures of (height, width) `sizes`. UserError when the device cannot say."""
-        ms, unknown = self.device.empty_ms, list[str]()
-        for block in blocks_of(spec, *sizes):
-            price = self.price(block)
-            ms += price.ms
-            unknown += price.unknown
-        if self.device.fetch:
-            ms += self.device.fetch.ms * max(0.0, self.mparams(spec, sizes) - self.device.fetch.beyond)
+        prices = [self.price(block) for block in blocks_of(spec, *sizes)]
+        ms = self.device.empty_ms + sum([price.ms for price in prices])
+        unknown = [title for price in prices for title in price.unknown]
+        if fetch := self.device.fetch:
+            beyond = sum([price.mparams for price in prices]) - fetch.beyond_mparams
+            ms += fetch.ms_per_mparam * max(0.0, beyond)
         return Estimate(ms * self.device.scale, "linear" if unknown else "table", tuple(unknown))
 
     def by_kind(self, spec: NetSpec, sizes: tuple[Size, ...]) -> dict[str, float]:

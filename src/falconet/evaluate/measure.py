@@ -284,7 +284,7 @@ def _corrected(
     found = correction_of(told)
     pairs = list(zip(blocks, ms, strict=True))
     right = [found.factors.get(kind_of(one), 1.0) * own + found.rate * _gmacs(one) for one, own in pairs]
-    fetch = Fetch(ms=found.fetch, beyond=found.held) if found.fetch else None
+    fetch = Fetch(ms_per_mparam=found.fetch, beyond_mparams=found.held) if found.fetch else None
     table = _with_table(device, blocks, right).model_copy(update={"fetch": fetch})
     predict = Estimator(table)
     scale = median(took / predict(spec, sizes).ms for spec, took in known)

@@ -51,9 +51,9 @@ def paired(
             "a paired comparison needs the same two or more pictures on both sides; "
             f"got {len(a)} and {len(b)}" + (f", and only one side has {', '.join(only[:5])}" if only else "")
         )
-    differences = [a[name] - b[name] for name in a]
-    mean = fmean(differences)
-    sums = _sums_by_group({name: a[name] - b[name] - mean for name in a}, groups or {})
+    differences = {name: a[name] - b[name] for name in a}
+    mean = fmean(differences.values())
+    sums = _sums_by_group({name: one - mean for name, one in differences.items()}, groups or {})
     if len(sums) < 2:
         raise UserError(f"a paired comparison needs two or more groups of pictures; all {len(a)} are of one")
     error = math.sqrt(len(sums) / (len(sums) - 1) * sum(one * one for one in sums)) / len(differences)
