@@ -133,3 +133,23 @@ def test_the_environment_says_where_and_with_what() -> None:
     assert str(found["command"]).startswith("falconet")
     assert str(environment("python", "scripts/front.py")["command"]).startswith("python scripts/front.py")
     assert os.uname().nodename not in json.dumps(found).split('"')
+
+
+def test_the_commit_says_when_the_source_has_changes_but_not_that_results_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, result = tmp_path / "src/falconet/run/record.py", tmp_path / "results/times.json"
+    monkeypatch.setattr(records, "__file__", str(source))
+    for file in (source, result):
+        file.parent.mkdir(parents=True)
+        file.write_text("old")
+    assert records.commit() is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    clean = records.commit()
+    assert clean and len(clean) == 12
+    result.write_text("new")
+    assert records.commit() == clean
+    source.write_text("new")
+    assert records.commit() == f"{clean}+"

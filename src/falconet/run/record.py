@@ -292,13 +292,16 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """The commit of Falconet's own source, with "+" when it has changes; None when it is installed as a package."""
+    """The commit of Falconet's own source, with "+" when it has changes; None when it is installed as a package.
+
+    Result files do not count: a benchmark that writes one row after another would call itself changed.
+    """
     source = Path(__file__).resolve().parents[3]
     if not (source / ".git").exists():
         return None
     try:
         head = _git(source, "rev-parse", "--short=12", "HEAD")
-        return head + ("+" if _git(source, "status", "--porcelain", "-uno") else "")
+        return head + ("+" if _git(source, "status", "--porcelain", "-uno", "--", ".", ":!results") else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
