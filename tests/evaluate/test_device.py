@@ -25,7 +25,7 @@ from falconet.evaluate.device import (
 )
 from falconet.evaluate.estimate import Estimator, estimator
 from falconet.evaluate.linear import features_of, fit_linear, nnls, predict_linear
-from falconet.graph import Conv, Draft, NetSpec, ReLU, flatten
+from falconet.graph import Conv, Draft, NetSpec, ReLU, costs, flatten
 from falconet.zoo import ZOO, residual_block
 
 SIZE = (12, 20)
@@ -98,6 +98,17 @@ def test_the_linear_model_finds_the_prices_that_made_the_times():
     for block, ms in zip(known, times, strict=True):
         assert predict_linear(model.weights, block) == pytest.approx(ms, rel=0.02)
     assert all(weight >= 0 for weight in model.weights.values())
+
+
+def test_blocks_whose_times_are_noise_do_not_make_the_others_free():
+    known = blocks(*[ZOO["plain_sr"](3, width) for width in range(4, 36, 2)])
+    known.sort(key=lambda block: costs(block.spec, SIZE).macs)
+    times = [20 * costs(block.spec, SIZE).macs / 1e9 for block in known]
+    small = len(known) // 4
+    times[:small] = [1e-6] * small  # small differences of large times
+    model = fit_linear(known, times)
+    guessed = sum(predict_linear(model.weights, block) for block in known[small:])
+    assert guessed == pytest.approx(sum(times[small:]), rel=0.1)
 
 
 def test_nnls_is_as_good_as_scipys():

@@ -6,7 +6,9 @@
 
 It prices blocks that a table of latencies does not hold: less well than the table does, and its answers are marked.
 Every operator has its own weights, so a PReLU costs what PReLU costs on that runtime. No weight is negative, so more
-never costs less. Relative errors are made small, or large blocks alone would be fitted.
+never costs less. What is made small are errors relative to the block's time and the mean of all together: with plain
+errors large blocks alone would be fitted; with relative ones the blocks that take next to nothing, whose times are
+small differences of large ones, and a convolution would be priced at nothing for their sake.
 
 Non-negative least squares: Lawson and Hanson 1974, "Solving Least Squares Problems", ch. 23. Left out: products of
 features, trees and networks, which need more measurements than a new device has (a forest fitted to 29 networks did
@@ -69,10 +71,11 @@ def fit_linear(blocks: Sequence[Block], times_ms: Sequence[float]) -> Linear:
     ms = np.array([one for _, one in timed])
     place = np.arange(len(ms)) % FOLDS
     errors: list[float] = []
+    usual = ms + ms.mean()
     for fold in range(FOLDS) if len(ms) >= 2 * FOLDS else ():
-        weights = _fit(rows[place != fold], ms[place != fold])
+        weights = _fit(rows[place != fold], ms[place != fold], usual[place != fold])
         errors += np.abs(rows[place == fold] @ weights / ms[place == fold] - 1).tolist()
-    fitted = dict(zip(names, _fit(rows, ms).tolist(), strict=True))
+    fitted = dict(zip(names, _fit(rows, ms, usual).tolist(), strict=True))
     return Linear(weights=fitted, median_error=float(np.median(errors)) if errors else None)
 
 
@@ -93,9 +96,9 @@ def predict_linear(weights: Mapping[str, float], block: Block) -> float:
 UNITS = (".gmacs", ".mvalues")
 
 
-def _fit(rows_nf: Floats, ms_n: Floats) -> Floats:
-    """Weights that make predicted / measured nearest to 1."""
-    return nnls(rows_nf / ms_n[:, None], np.ones(len(ms_n)))
+def _fit(rows_nf: Floats, ms_n: Floats, relative_to_n: Floats) -> Floats:
+    """Weights that make the errors smallest, each divided by what it is relative to."""
+    return nnls(rows_nf / relative_to_n[:, None], ms_n / relative_to_n)
 
 
 def nnls(a_nf: Floats, b_n: Floats) -> Floats:
