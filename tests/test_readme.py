@@ -185,6 +185,18 @@ def test_commands_in_the_readme_are_all_the_commands_there_are() -> None:
     assert named == there
 
 
+def test_every_result_file_is_listed_and_says_where_it_comes_from() -> None:
+    folder = ROOT / "results"
+    rows_of_files = re.findall(r"^\| (`[^|]+) \|", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = set(re.findall(r"`(\w+\.json)`", " ".join(rows_of_files)))
+    others = {f"real_noise_{camera}.json" for camera in ("Canon600D", "Canon80D", "NikonD800")}  # "and three others"
+    there = {file.name for file in folder.glob("*.json")}
+    assert there - others == listed
+    for file in sorted(folder.glob("*.json")):
+        text = file.read_text(encoding="utf-8")
+        assert '"command"' in text and '"date"' in text, file.name
+
+
 # docs/recipes.md against the models
 
 
