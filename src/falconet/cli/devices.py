@@ -267,15 +267,14 @@ def _space(
 
 def _named_space(space: str) -> Space:
     """A space of the table with its defaults, or one from a Python file."""
-    from falconet.run.reading import Problems
+    from falconet.run.reading import suggestion
     from falconet.spaces import SPACES, load_space
 
     if space.endswith(".py") or ".py:" in space:
         return load_space(space)
-    problems = Problems("--space")
-    found: Space | None = problems.choose(SPACES, {"name": space}, "--space")
-    problems.stop()
-    assert found is not None
+    if space not in SPACES:
+        raise UserError(f"there is no space {space!r}{suggestion(space, SPACES)}")
+    found: Space = SPACES[space]()
     return found
 
 
