@@ -68,7 +68,7 @@ def test_the_same_over_a_command(capsys):
         (("bench", "missing.onnx"), "no file missing.onnx"),
         (("device", "add", "a/b", "--space", "restoration"), "letters, digits"),
         (("device", "add", "mine"), "say what to measure"),
-        (("device", "add", "mine", "--space", "restorations"), "there is no space .restorations.; did you mean restoration"),
+        (("device", "add", "mine", "--space", "restorations"), "no space 'restorations'; did you mean restoration"),
         (("device", "add", "mine", "--recipe", "none.yaml"), "no recipe none.yaml"),
         (("device", "add", "mine", "--space", "small.py", "--input", "1x8x8", "--remote", "nosuchcmd"), "cannot be"),
         (("device", "show", "nobody"), "falconet device add"),
