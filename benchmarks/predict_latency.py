@@ -39,7 +39,7 @@ from falconet.spaces import SPACES, Space, build, sample
 PIXELS = (180, 320)  # height and width: a quarter of what 1280x720 is made of, at x2
 SIZES = {"dense": (64, 64)}  # where that would be too slow to repeat: seconds for each network
 VECTORS = (224, 224)  # classifiers, unless they are made for another size
-SMALL = ("nb201", "nas_bench_201", "cells", "darts")  # classifiers for 32x32 pictures
+SMALL = ("nas_bench_201", "fbnet")  # classifiers for 32x32 pictures
 NETWORKS = 40
 MINUTES = 8.0
 MOST_BLOCKS = 2_000
