@@ -357,6 +357,7 @@ def test_networks_that_are_none(falconet: Falconet, tmp_path: Path, few: Path) -
     assert_refused(falconet("evaluate", "noisy", "--data", few, "--set", "noise=pairs"), "clean one of a pair")
     assert_refused(falconet("enhance", few / "camera.png", "--model", "none"), "no model 'none'")
     assert_refused(falconet("enhance", few / "camera.png", "--task", "denoise"), "no model for denoise ships")
+    assert_refused(falconet("enhance", few / "camera.png", "--task", "denoising", "--sigma", 80), "0 to 50; --sigma")
 
 
 def test_a_model_is_judged_at_its_own_scale(falconet: Falconet, run_folder: Path, few: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from falconet.cli.show import print_json, print_rows, remark
 from falconet.errors import UserError
+
+if TYPE_CHECKING:
+    from falconet.deploy import Model as Trained
 
 Target = Annotated[str, typer.Argument(help="A zoo network, a model's name or folder, or a network's JSON file.")]
 InputShape = Annotated[
@@ -75,7 +78,7 @@ def evaluate(
     from falconet.cli.targets import judged
     from falconet.tasks import Pictures
 
-    given = {"scale": scale, "sigma": _level(sigma), "colour": colour, **_settings(settings)}
+    given = {"scale": scale, "sigma": sigma and _level(sigma), "colour": colour, **_settings(settings)}
     run, known = judged(target, task, {name: value for name, value in given.items() if value is not None}, weights)
     result = known.test(run, Pictures(folder=data, only=tuple(only or ())))
     for left_out in result.skipped:
@@ -107,9 +110,7 @@ def enhance(
     if scale is not None and getattr(trained.task, "scale", None) != scale:
         raise UserError(f"{trained.name} does not enlarge {scale} times; leave out --scale, or name another --model")
     if sigma is not None:
-        if not getattr(trained.task, "noise_map", False):
-            raise UserError(f"{trained.name} is not told how strong the noise is; leave out --sigma")
-        trained = trained.judged_as(sigma=_level(sigma))
+        trained = _told(trained, _level(sigma))
     made_for, failures = trained.task, list[str]()
     if not hasattr(made_for, "strips"):
         raise UserError(f"{trained.name} was made for {made_for.name}, which makes no picture; use another --model")
@@ -131,10 +132,24 @@ def enhance(
         raise UserError("\n".join(failures))
 
 
-def _level(sigma: str | None) -> float | tuple[float, ...] | None:
+def _told(model: Trained, level: float | tuple[float, ...]) -> Trained:
+    """The model, told how strong the noise is. UserError when it cannot be told, or did not learn from such noise."""
+    import numpy as np
+
+    if not getattr(model.task, "noise_map", False):
+        raise UserError(f"{model.name} is not told how strong the noise is; leave out --sigma")
+    learned = np.atleast_1d(model.facts.task["sigma"])
+    outside = [one for one in np.atleast_1d(level) if not learned.min() <= one <= learned.max()]
+    if outside:
+        raise UserError(
+            f"{model.name} learned from noise of {learned.min():g} to {learned.max():g}; "
+            f"--sigma must lie within, got {outside[0]:g}"
+        )
+    return model.judged_as(sigma=level)
+
+
+def _level(sigma: str) -> float | tuple[float, ...]:
     """A noise level, or a range: "25", "0,50"."""
-    if sigma is None:
-        return None
     try:
         levels = tuple(float(part) for part in sigma.split(","))
     except ValueError:
