@@ -11,9 +11,20 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from falconet.deploy import DEFAULT_MODEL, ExportRefused, folder, load_model, model, place, read_model, shipped_models
+from falconet.deploy import (
+    DEFAULT_MODEL,
+    ExportRefused,
+    default_model,
+    folder,
+    load_model,
+    model,
+    place,
+    read_model,
+    shipped_models,
+)
 from falconet.deploy import script as program
 from falconet.deploy.card import card
+from falconet.deploy.model import DEFAULT_DENOISER
 from falconet.deploy.targets import TARGETS
 from falconet.errors import UserError
 from falconet.graph import NetSpec, costs
@@ -240,6 +251,16 @@ def test_shipped_models_are_found_by_name(write, monkeypatch, tmp_path):
     assert list(listed) == ["sr-x2", "sr-x3"]
     assert listed["sr-x2"].startswith("super_resolution x2, luma, ") and listed["sr-x2"].endswith("Set5 33.50 dB")
     assert load_model(DEFAULT_MODEL).task.scale == 2
+
+
+def test_a_task_is_done_with_its_default_whatever_else_ships(write, monkeypatch, tmp_path):
+    assert [default_model("super_resolution"), default_model("denoising")] == [DEFAULT_MODEL, DEFAULT_DENOISER]
+    for name in ("another", DEFAULT_MODEL):
+        write(name)
+    monkeypatch.setattr(model, "SHIPPED", tmp_path / "models")
+    assert default_model("super_resolution") == DEFAULT_MODEL
+    with pytest.raises(UserError, match="no model for denoising ships"):
+        default_model("denoising")
 
 
 def test_every_model_that_ships_is_sound_and_agrees_with_its_onnx_file():

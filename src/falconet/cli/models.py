@@ -78,7 +78,7 @@ def evaluate(
     from falconet.cli.targets import judged
     from falconet.tasks import Pictures
 
-    given = {"scale": scale, "sigma": sigma and _level(sigma), "colour": colour, **_settings(settings)}
+    given = {"scale": scale, "sigma": None if sigma is None else _level(sigma), "colour": colour, **_settings(settings)}
     run, known = judged(target, task, {name: value for name, value in given.items() if value is not None}, weights)
     result = known.test(run, Pictures(folder=data, only=tuple(only or ())))
     for left_out in result.skipped:
@@ -134,16 +134,15 @@ def enhance(
 
 def _told(model: Trained, level: float | tuple[float, ...]) -> Trained:
     """The model, told how strong the noise is. UserError when it cannot be told, or did not learn from such noise."""
-    import numpy as np
+    from falconet.tasks import Denoising
 
-    if not getattr(model.task, "noise_map", False):
+    if not isinstance(model.task, Denoising) or not model.task.noise_map:
         raise UserError(f"{model.name} is not told how strong the noise is; leave out --sigma")
-    learned = np.atleast_1d(model.facts.task["sigma"])
-    outside = [one for one in np.atleast_1d(level) if not learned.min() <= one <= learned.max()]
+    learned = model.task.levels
+    outside = [one for one in (level if isinstance(level, tuple) else (level,)) if learned.nearest(one) != one]
     if outside:
         raise UserError(
-            f"{model.name} learned from noise of {learned.min():g} to {learned.max():g}; "
-            f"--sigma must lie within, got {outside[0]:g}"
+            f"{model.name} learned from noise of {learned.words}; --sigma must lie within, got {outside[0]:g}"
         )
     return model.judged_as(sigma=level)
 

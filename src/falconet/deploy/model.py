@@ -35,6 +35,7 @@ WEIGHTS = "weights.safetensors"
 MOST_WEIGHT_BYTES = 2 * 1024**3
 SHIPPED = Path(__file__).resolve().parent.parent / "models"
 DEFAULT_MODEL = "sr-x2"
+DEFAULT_DENOISER = "denoise"
 BUILT_BY = frozenset({"name", "scale", "colour", "noise_map"})  # settings of a task that decide what its networks are
 
 
@@ -142,7 +143,7 @@ def default_model(task: str, scale: int | None = None) -> str:
     if not found:
         at = f" at scale {scale}" if scale is not None else ""
         raise UserError(f"no model for {task}{at} ships with this Falconet: give a model folder, --model FOLDER")
-    return DEFAULT_MODEL if DEFAULT_MODEL in found else found[0]
+    return next((name for name in (DEFAULT_MODEL, DEFAULT_DENOISER) if name in found), found[0])
 
 
 def _shapes(spec: NetSpec) -> dict[str, tuple[int, ...]]:

@@ -105,13 +105,18 @@ class Denoising(PixelTask):
         return self
 
     @property
+    def levels(self) -> Levels:
+        """The noise levels that networks learn from, and are judged at."""
+        return Levels(*self.sigma) if isinstance(self.sigma, tuple) else Levels(self.sigma, self.sigma)
+
+    @property
     def protocol(self) -> str:
         """How the figures are measured, in words."""
         seen = "grey pictures (colour made grey as by rgb2gray)" if self.colour == "grey" else "RGB pictures"
         if self.noise == "pairs":
             given = f"Pairs of a noisy and a clean picture of 8 bits, {seen}"
         else:
-            at = " and ".join(f"{level:g}" for level in self._levels.judged)
+            at = " and ".join(f"{level:g}" for level in self.levels.judged)
             given = (
                 f"Gaussian noise of standard deviation {at} (of 255) added to 8-bit {seen}, by a fixed seed for each "
                 "picture, neither clipped nor rounded"
@@ -128,7 +133,7 @@ class Denoising(PixelTask):
             learned = "For photographs with noise like that of the pairs it was trained on: the same kind of cameras"
         else:
             learned = (
-                f"For pictures with white Gaussian noise ({self._levels.words} of 255). The noise of a photograph is "
+                f"For pictures with white Gaussian noise ({self.levels.words} of 255). The noise of a photograph is "
                 "not of that kind once a camera has smoothed and compressed it"
             )
         return (
@@ -199,7 +204,7 @@ class Denoising(PixelTask):
             seen, wanted = seen * factors, wanted * factors
         inputs: tuple[Pixels, ...] = (seen,)
         if self.noise == "gaussian":
-            levels = self._levels.draw(rng, size)
+            levels = self.levels.draw(rng, size)
             noise = rng.standard_normal(given.shape, dtype=np.float32)
             inputs = self._with_map(seen + levels.reshape(-1, 1, 1, 1) / np.float32(255) * noise, levels)
         return tuple(torch.from_numpy(x) for x in inputs), torch.from_numpy(wanted)
@@ -261,7 +266,7 @@ class Denoising(PixelTask):
         middle = show.middle(whole, most=2048, multiple=1)
         partner = self._partner(None)
         if partner is None:
-            inputs = self._spoiled(path.name, middle.cut(whole), self._levels.judged[0])
+            inputs = self._spoiled(path.name, middle.cut(whole), self.levels.judged[0])
         else:
             found, whole = same_mode(read_partner(path.name, whole, given or partner(path.name, path), 1), whole)
             inputs = (unit(to_channels(middle.cut(found), self.colour)),)
@@ -282,11 +287,6 @@ class Denoising(PixelTask):
         )
 
     @property
-    def _levels(self) -> Levels:
-        """The noise levels there are."""
-        return Levels(*self.sigma) if isinstance(self.sigma, tuple) else Levels(self.sigma, self.sigma)
-
-    @property
     def _figures(self) -> tuple[str, ...]:
         """The names of the figures of one picture."""
         return (*METRICS, *(LUMA_METRICS if self.colour == "rgb" else ()), *self.metrics)
@@ -297,7 +297,7 @@ class Denoising(PixelTask):
         Without a `sigma` the level, too, is drawn by name and seed.
         """
         rng = seeded("noise", seed, name)
-        levels = self._levels.draw(rng, 1) if sigma is None else np.array([sigma], dtype=np.float32)
+        levels = self.levels.draw(rng, 1) if sigma is None else np.array([sigma], dtype=np.float32)
         spoiled = noisy(unit(to_channels(clean, self.colour)), float(levels[0]), rng)
         return tuple(x[0] for x in self._with_map(spoiled[None], levels))
 
@@ -313,7 +313,7 @@ class Denoising(PixelTask):
         """The noise level of a photo, by its middle, within the range."""
         middle = show.middle(picture.pixels, most=1024, multiple=1).cut(picture.pixels)
         values = middle.transpose(2, 0, 1).astype(np.float32) / np.float32(np.iinfo(middle.dtype).max)
-        return self._levels.nearest(estimated_sigma(values))
+        return self.levels.nearest(estimated_sigma(values))
 
     def _partner(self, folder: Path | None) -> Partner | None:
         """Where the noisy picture of a clean one is; None when noise is made."""
@@ -328,7 +328,7 @@ class Denoising(PixelTask):
     def _test_one(self, run: Run, name: str, clean: Pixels) -> dict[str, float]:
         """The figures of one uint8 picture; of several levels their means, and each level's PSNR as `psnr_25`."""
         truth, rows = unit(to_channels(clean, self.colour)), {}
-        for sigma in self._levels.judged:
+        for sigma in self.levels.judged:
             inputs = self._spoiled(name, clean, sigma)
             output = run_network(run, tuple(x[None] for x in inputs), 1)[0]
             rows[sigma] = self._scores(output, truth, self._figures)
