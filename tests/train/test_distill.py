@@ -70,6 +70,21 @@ def test_a_silent_teacher_changes_no_bit(dataset, tmp_path: Path) -> None:
     assert all(torch.equal(value, taught_state[name]) for name, value in alone_state.items())
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_teacher_is_asked_at_the_precision_of_the_training(dataset, tmp_path: Path, precision: str) -> None:
+    seen, conv = set(), torch.nn.Conv2d(1, 1, 3, padding=1)
+
+    def run(xs):
+        said = conv(xs[0])
+        seen.add(str(said.dtype).removeprefix("torch."))
+        return said.repeat_interleave(2, 2).repeat_interleave(2, 3), None
+
+    settings = SETTINGS.model_copy(update={"precision": precision})
+    network = Network(SPEC)
+    fit(network, Taught(TASK, Teacher(run)), dataset, settings, alone(SPEC), 1, tmp_path, 0)
+    assert seen == {precision} and {value.dtype for value in network.state_dict().values()} == {torch.float32}
+
+
 def test_a_network_becomes_what_its_only_teacher_says(dataset, tmp_path: Path) -> None:
     network = trained(dataset, tmp_path, Taught(TASK, flat(0.25), output=1.0), steps=150)
     xs, _ = TASK.batch(dataset, 0, 0, 2)

@@ -2,11 +2,12 @@
 
     taught = Taught(task, teacher, output=0.5)           # fit(network, taught, ...) and all else as ever
 
-The teacher is asked in every training step, on the pictures of that step. Its output moves the target, as the largest
-network's does in a sandwich step; one mixed target, not two losses (docs/decisions/0012). Its features may be learned
-too: `with_adapter` gives a network a 1x1 convolution, in training only, from what its last convolution reads to the
-teacher's channels; the mean distance between the two is added to the loss. A teacher that computes at a multiple of the
-student's size is averaged down to it; where sizes are no multiples, features cannot be compared.
+The teacher is asked in every training step, on the pictures of that step and at the precision of the training. Its
+output moves the target, as the largest network's does in a sandwich step; one mixed target, not two losses
+(docs/decisions/0012). Its features may be learned too: `with_adapter` gives a network a 1x1 convolution, in training
+only, from what its last convolution reads to the teacher's channels; the mean distance between the two is added to the
+loss. A teacher that computes at a multiple of the student's size is averaged down to it; where sizes are no multiples,
+features cannot be compared.
 
 Left out: several teachers, and teachers for classes.
 """

@@ -182,7 +182,8 @@ class _Trainer:
         torch.manual_seed(_mix(self.seed, step))
         device = self.accelerator.device
         batch_seed = self.seed + 1_000_003 * self.accelerator.process_index
-        xs, target = self.task.batch(self.dataset, batch_seed, step, self.settings.batch)
+        with _low(device.type, self.precision):  # a teacher that is asked there costs more than all else
+            xs, target = self.task.batch(self.dataset, batch_seed, step, self.settings.batch)
         xs = tuple(x.to(device).contiguous(memory_format=torch.channels_last) for x in xs)
         target, teacher, first = _moved(target, device), None, 0.0
         self.subs = self.paths.at(self.seed, step)
@@ -251,7 +252,7 @@ def forward(
 
     Merging itself is done in float32 whatever the precision: its sums are small and its rounding would not average out.
     """
-    low = torch.autocast(xs[0].device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    low = _low(xs[0].device.type, precision)
     if merge and mergeable(sub):
         small, weights = deploy(sub, network.weights(sub))
         with low:
@@ -259,6 +260,11 @@ def forward(
     with low:
         outputs: Tensor | tuple[Tensor, ...] = network(xs, sub)
     return outputs
+
+
+def _low(device: str, precision: str) -> torch.autocast:
+    """Inside it, networks compute at `precision`."""
+    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def mergeable(spec: NetSpec) -> bool:
