@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from falconet.graph import Conv, Draft, LeakyReLU, NetSpec, Op, PReLU, ReLU
+from falconet.graph import Add, Conv, Draft, LeakyReLU, NetSpec, Op, PReLU, ReLU
 from falconet.graph.network import Network
 from falconet.spaces import Restoration, build, largest
-from falconet.train.init import QUIET, msra
+from falconet.train.init import QUIET, fresh, msra
 
 
 def chain(depth: int, slope: float = 0.1) -> NetSpec:
@@ -111,3 +111,40 @@ def test_branches_that_merge_away_keep_torchs_default() -> None:
     network = Network(spec)
     msra(network, [spec])
     assert all(torch.equal(p, default[name]) for name, p in network.named_parameters())
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+@pytest.mark.parametrize(("scale", "unshuffle"), [(2, 1), (1, 2)])
+def test_a_network_with_a_skip_begins_blind_to_brightness(kind: str, scale: int, unshuffle: int) -> None:
+    space = Restoration(
+        scale=scale, unshuffle=(unshuffle,), width=(16,), depth=(2,), kind=(kind,), activation=("leaky_relu",)
+    )
+    network = fresh(build(space, largest(space)), 0)
+    with torch.no_grad():
+        output = network(torch.full((1, 1, 48, 48), 0.7))
+    assert isinstance(output, torch.Tensor)
+    middle = output[:, :, 20 * scale : -20 * scale, 20 * scale : -20 * scale]  # borders are padded with black
+    assert float((middle - 0.7).abs().max()) < 1e-5
+
+
+def test_each_part_of_what_a_head_sees_sums_to_zero() -> None:
+    space = Restoration(scale=1, unshuffle=(2,), noise_map=True, width=(8,), depth=(1,), activation=("relu",))
+    weight = fresh(build(space, largest(space)), 0).state_dict()["u2_head_plain.conv.weight"]
+    picture, level = weight.split([4, 1], 1)
+    for part in (picture, level):
+        assert float(part.sum((1, 2, 3)).abs().max()) < 1e-6 < float(part.abs().max())
+
+
+@pytest.mark.parametrize("why", ["no skip", "a 1x1"])
+def test_heads_that_need_brightness_keep_it(why: str) -> None:
+    d = Draft(x=1)
+    y = d.layer("head", Conv(8, 1 if why == "a 1x1" else 3), "x")
+    y = d.layer("tail", Conv(1), d.layer("act", ReLU(), y))
+    network = fresh(d.build(y if why == "no skip" else d.layer("sum", Add(), y, "x")), 0)
+    assert float(network.state_dict()["head.weight"].sum((1, 2, 3)).abs().max()) > 0.1
+
+
+def test_the_size_that_a_picture_is_cropped_to_is_no_skip() -> None:
+    space = Restoration(scale=1, unshuffle=(2,), skip=(False,), width=(8,), depth=(1,), kind=("plain",))
+    weight = fresh(build(space, largest(space)), 0).state_dict()["u2_head_plain.conv.weight"]
+    assert float(weight.sum((1, 2, 3)).abs().max()) > 0.1
