@@ -5,7 +5,7 @@ default shrinks it by about three at each 3x3 layer, and a network of a dozen la
 
 A network that adds its input to what it gives needs no brightness inside, but pixels of 0 to 1 are brightness above
 all: it drowns what is to be learned, until training has silenced it. So the kernels that see the input begin with a sum
-of zero (docs/decisions/0024).
+of zero (docs/decisions/0034).
 """
 
 from __future__ import annotations
