@@ -1,7 +1,8 @@
 """A trained model as where a run begins: its network is all there is to find, its weights are what is inherited.
 
 So `falconet train sr-x2 --data ./photos` goes on training a model that ships, and a recipe can give the network of an
-earlier run more time: `space: {model: runs/x/models/best}`. A run folder keeps its own copy of the model.
+earlier run more time: `space: {model: runs/x/models/best}`. A run folder keeps its own copy of the model. With
+`in_colour` it is a denoiser of grey pictures, made one of colour (see in_colour.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from falconet.deploy.card import training_lines
 from falconet.errors import UserError
@@ -25,11 +26,16 @@ FOLDER = "begins_from"  # the run folder's copy of the model
 
 
 class ModelSpace(BaseModel):
-    """The space of one network, that of a model: `model: sr-x2`, or a model folder."""
+    """The space of one network, that of a model: `model: sr-x2`, or a model folder.
+
+    `in_colour`: the model is a denoiser of grey pictures that is told the noise level, and the network one of colour
+    pictures that begins with this level, of 255, in each of R, G and B.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
+    in_colour: float | None = Field(None, gt=0, le=255)
 
     @field_validator("model")
     @classmethod
@@ -40,9 +46,17 @@ class ModelSpace(BaseModel):
             raise ValueError(str(error)) from None
         return value
 
+    @model_validator(mode="after")
+    def _can_be_in_colour(self) -> ModelSpace:
+        try:
+            _network(self.model, self.in_colour is not None)
+        except UserError as error:
+            raise ValueError(f"{self.model}: {error}") from None
+        return self
+
     def __call__(self, pick: Pick) -> NetSpec:
         """The network; nothing is asked."""
-        return _loaded(self.model).spec
+        return _network(self.model, self.in_colour is not None)
 
     def files(self) -> dict[str, bytes]:
         """What a run folder keeps of the model, by path."""
@@ -65,7 +79,13 @@ class ModelSpace(BaseModel):
 
     def give_weights(self, network: Network) -> None:
         """Put the model's weights into `network`, the store of this space."""
-        network.load_state_dict(_loaded(self.model).network.state_dict())
+        from falconet.run.in_colour import give_weights
+
+        learned = _loaded(self.model).network
+        if self.in_colour is None:
+            network.load_state_dict(learned.state_dict())
+        else:
+            give_weights(network, learned, self.in_colour)
 
 
 @lru_cache
@@ -74,3 +94,11 @@ def _loaded(name: str) -> Model:
     from falconet.deploy import load_model
 
     return load_model(name)
+
+
+@lru_cache
+def _network(name: str, colour: bool) -> NetSpec:
+    """The network of the model, or that made of it for colour."""
+    from falconet.run.in_colour import in_colour
+
+    return in_colour(_loaded(name).spec) if colour else _loaded(name).spec
