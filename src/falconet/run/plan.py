@@ -34,7 +34,7 @@ from falconet.run.recipe import Recipe
 from falconet.run.rivals import rival_spec
 from falconet.run.rivals import stage_of as rival_stage
 from falconet.run.settings import Length
-from falconet.run.suits import check_suits
+from falconet.run.suits import check_suits, check_takes
 from falconet.run.supernet import kinds_of
 from falconet.run.teacher import lesson, taught
 from falconet.run.wanted import (
@@ -132,6 +132,7 @@ def make_plan(recipe: Recipe, progress: Progress, dataset: Dataset | None = None
     _check_trust(recipe)
     if recipe.supernet.one_kind:
         kinds_of(recipe)
+    check_takes(build(recipe.space, smallest(recipe.space)), recipe.task)
     found = check_feasible(recipe)
     STRATEGIES[strategy_name(recipe)](recipe.space, found, objectives(recipe), recipe.search)  # says what it cannot do
     pictures = dataset or recipe.task.read(recipe.data, recipe.seed)

@@ -32,11 +32,7 @@ def check_suits(space: Space, task: Task, dataset: Dataset, archs: Iterable[Arch
     given = task.inputs()
     for arch in archs:
         spec = build(space, arch)
-        if spec.inputs != given:
-            raise UserError(
-                f"the networks of this space take {_listed(spec.inputs)}, but the task {task.name} gives "
-                f"{_listed(given)}; write the space for the settings of the task"
-            )
+        check_takes(spec, task)
         made = _made(spec, sizes)
         if made != wanted:
             raise UserError(
@@ -53,6 +49,15 @@ def check_suits(space: Space, task: Task, dataset: Dataset, archs: Iterable[Arch
                 f"a network of this space cannot take a picture of {ODD[1]}x{ODD[0]} pixels: {error}. "
                 "Networks must take pictures of any size; leave out what needs a multiple"
             ) from None
+
+
+def check_takes(spec: NetSpec, task: Task) -> None:
+    """Raise UserError unless a network takes what the task gives."""
+    if spec.inputs != (given := task.inputs()):
+        raise UserError(
+            f"the networks of this space take {_listed(spec.inputs)}, but the task {task.name} gives "
+            f"{_listed(given)}; write the space for the settings of the task, or set those of the task"
+        )
 
 
 def _made(spec: NetSpec, sizes: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
