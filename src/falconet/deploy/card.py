@@ -33,7 +33,11 @@ def summary(facts: Facts) -> str:
     words = [str(facts.task.get("name", "network"))]
     if facts.task.get("scale", 1) != 1:
         words[0] += f" x{facts.task['scale']}"
-    if "sigma" in facts.task and facts.task.get("noise") == "gaussian":
+    if facts.task.get("degradation") == "camera":
+        words[0] += " of photos as they come"
+    if facts.task.get("noise") == "pairs":
+        words[0] += " learned from pairs"
+    elif "sigma" in facts.task:
         sigma = facts.task["sigma"]
         words[0] += f" of {sigma:g}" if isinstance(sigma, int | float) else " of {:g} to {:g}".format(*sigma)
     if "colour" in facts.task:
