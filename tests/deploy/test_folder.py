@@ -263,6 +263,14 @@ def test_a_task_is_done_with_its_default_whatever_else_ships(write, monkeypatch,
         default_model("denoising")
 
 
+def test_a_models_line_says_what_pictures_it_is_for():
+    lines = shipped_models()
+    assert lines["denoise-camera"].startswith("denoising learned from pairs, rgb")
+    assert lines["denoise-small"].startswith("denoising of 0 to 50, grey")
+    assert lines["sr-x2-camera"].startswith("super_resolution x2 of photos as they come, luma")
+    assert lines["sr-x2"].startswith("super_resolution x2, luma")
+
+
 def test_every_model_that_ships_is_sound_and_agrees_with_its_onnx_file():
     for name in shipped_models():
         found = load_model(name)
