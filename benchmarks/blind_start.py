@@ -33,24 +33,12 @@ from falconet.train.settings import TrainSettings
 
 SLOPE = 0.1
 HOW = TrainSettings(batch=16, learning_rate=2e-3, precision="float32")
-COMMON = {"kind": ("residual",), "activation": ("leaky_relu",), "stages": 1}
+COMMON: dict[str, Any] = {"kind": "residual", "activation": "leaky_relu"}
+CLEANER: dict[str, Any] = {"scale": 1, "unshuffle": (2,), "width": (20,), "depth": (4,), **COMMON}
 CASES: dict[str, tuple[SuperResolution | Denoising, Restoration]] = {
-    "super-resolution x2": (
-        SuperResolution(scale=2),
-        Restoration.model_validate({"scale": 2, "width": (16,), "depth": (3,), **COMMON}),
-    ),
-    "grey noise of 25": (
-        Denoising(sigma=25),
-        Restoration.model_validate(
-            {"scale": 1, "colour": "grey", "unshuffle": (2,), "width": (20,), "depth": (4,), **COMMON}
-        ),
-    ),
-    "colour noise of 0 to 25": (
-        Denoising(sigma=(0, 25), colour="rgb"),
-        Restoration.model_validate(
-            {"scale": 1, "colour": "rgb", "unshuffle": (2,), "width": (20,), "depth": (4,), **COMMON}
-        ),
-    ),
+    "super-resolution x2": (SuperResolution(scale=2), Restoration(width=(16,), depth=(3,), **COMMON)),
+    "grey noise of 25": (Denoising(sigma=25), Restoration(colour="grey", **CLEANER)),
+    "colour noise of 0 to 25": (Denoising(sigma=(0, 25), colour="rgb"), Restoration(colour="rgb", **CLEANER)),
 }
 
 

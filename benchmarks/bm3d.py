@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from falconet.files import write_json
+from falconet.run.in_colour import YCBCR
 from falconet.run.record import environment
 from falconet.tasks import Denoising, Pictures
 from falconet.tasks.task import Run
@@ -34,7 +35,7 @@ ALIKE = (16, 32)
 UNLIKE = (3000.0, 400.0)
 THRESHOLD, BETA = 2.7, 2.0
 LEVELS = (3.0, 5.0, 7.0, 10.0, 14.0)
-YCBCR = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+PLANES = torch.tensor(YCBCR)
 
 
 def main() -> None:
@@ -72,8 +73,8 @@ def _run(sigma: float, xs: tuple[Tensor, ...]) -> Tensor:
 def bm3d(picture: Tensor, sigma: float) -> Tensor:
     """`picture` (1 or 3, height, width) without noise of standard deviation `sigma` in every channel."""
     coloured = picture.shape[0] == 3
-    planes = torch.einsum("dc,chw->dhw", YCBCR, picture) if coloured else picture
-    levels = (YCBCR.square().sum(1).sqrt() * sigma).tolist() if coloured else [sigma]
+    planes = torch.einsum("dc,chw->dhw", PLANES, picture) if coloured else picture
+    levels = (PLANES.square().sum(1).sqrt() * sigma).tolist() if coloured else [sigma]
     height, width = picture.shape[1:]
     noisy = F.pad(planes[None], (REACH, REACH, REACH, REACH), mode="reflect")[0]
     places = _grouped(noisy[0], ALIKE[0], UNLIKE[0])
@@ -82,7 +83,7 @@ def bm3d(picture: Tensor, sigma: float) -> Tensor:
     final = torch.stack(
         [_filtered(one, guide, places, level) for one, guide, level in zip(noisy, basic, levels, strict=True)]
     )[:, REACH : REACH + height, REACH : REACH + width]
-    return torch.einsum("dc,chw->dhw", torch.linalg.inv(YCBCR), final) if coloured else final
+    return torch.einsum("dc,chw->dhw", torch.linalg.inv(PLANES), final) if coloured else final
 
 
 def _grid(size: int) -> Tensor:

@@ -2,7 +2,7 @@
 
     python scripts/judge.py sr-x2-camera sr-x2 bicubic --set scale=2 --set degradation=camera \\
         --data Set5=../shared/data/sr/Set5 --out results/sr_x2_camera_judged.json
-    python scripts/judge.py denoise-rgb --data "Nikon=../shared/data/realnoise/PolyU:NikonD800*" ...    some of a folder
+    python scripts/judge.py denoise-small noisy --data "Birds=./photos:bird*" ...       some pictures of a folder
 
 A network is what `falconet evaluate` takes. The first is held against each of the others picture by picture: the mean
 difference with its 95 % interval.
@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from compare_pictures import differences
+
 from falconet.cli.targets import judged
-from falconet.evaluate.paired import paired
 from falconet.files import write_json
 from falconet.run.reading import split_override, with_override
 from falconet.run.record import environment
@@ -39,12 +39,16 @@ def main() -> None:
         settings = with_override(settings, *split_override(one))
     sets = dict(_pictures(one) for one in given.data)
     rows = [_row(name, settings, sets) for name in given.networks]
-    differences = [_difference(rows[0], row, title, given.figure) for row in rows[1:] for title in sets]
+    compared = [
+        {"network": rows[0]["name"], "than": row["name"], **found}
+        for row in rows[1:]
+        for found in differences(rows[0]["test"], row["test"], given.figure)
+    ]
     for row in rows:
         print(row["name"], *(f"{title} {found[given.figure]:.3f}" for title, found in row["test"].items()), sep="  ")
-    for row in differences:
+    for row in compared:
         print("{than} on {data}: {mean:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}".format(**row))
-    found = {"settings": settings, "networks": rows, "differences": differences}
+    found = {"settings": settings, "networks": rows, "differences": compared}
     write_json(given.out, {"environment": environment("python", sys.argv[0]), **found})
 
 
@@ -64,16 +68,6 @@ def _row(name: str, settings: Mapping[str, Any], sets: Mapping[str, Pictures]) -
             raise SystemExit(f"error: {title} holds pictures that cannot be judged: {found.skipped[0]}")
         tested[title] = {**found.metrics, "num_images": found.num_images, "per_image": dict(found.per_image)}
     return {"name": name, "test": tested}
-
-
-def _difference(first: Mapping[str, Any], other: Mapping[str, Any], title: str, figure: str) -> dict[str, Any]:
-    """How much better the first is on the same pictures."""
-    ours, theirs = (
-        {name: float(scores[figure]) for name, scores in one["test"][title]["per_image"].items()}
-        for one in (first, other)
-    )
-    compared = {"network": first["name"], "than": other["name"], "data": title, "figure": figure}
-    return {**compared, **asdict(paired(ours, theirs))}
 
 
 if __name__ == "__main__":

@@ -6,20 +6,22 @@
                         '-> Cb, Cr -> small -> chroma, each -> up -+-> back (rgb)
 
 Eyes and JPEG files see colour at half the resolution of brightness, and the noise of cameras is mostly in brightness,
-where R, G and B share it: a network that has learned grey pictures well does better on it than one that learned in
-colour, whose noise was drawn for each channel by itself. `luma` and `chroma` are two copies, which begin equal; the
-planes are those of JPEG, full range. A noise map is made inside, `levels`: it begins as one level everywhere, that of
-white noise in each of R, G and B, and may learn how strong noise is where it is bright. All of it is ordinary layers:
-it costs one and a half times the grey network, and is trained on, fused and exported as any other.
+where R, G and B share it: a network that has learned grey pictures is a good start for it. `luma` and `chroma` are two
+copies, which begin equal; the planes are those of JPEG, full range. A noise map is made inside, `levels`: it begins as
+one level everywhere, that of white noise in each of R, G and B, and may learn how strong noise is where it is bright.
+All of it is ordinary layers: it costs one and a half times the grey network, and is trained on, fused and exported as
+any other.
 """
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from falconet.errors import UserError
 from falconet.graph import AvgPool, Conv, Crop, Draft, NetSpec, Resize, Slice
-from falconet.graph.network import Network
+
+if TYPE_CHECKING:
+    from falconet.graph.network import Network
 
 YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 """Y, Cb and Cr of R, G and B: JPEG (ITU-T T.871). Cb and Cr are around 0."""
@@ -51,6 +53,8 @@ def in_colour(grey: NetSpec) -> NetSpec:
 
 def give_weights(network: Network, grey: Network, level: float) -> None:
     """Put those of `grey` into `network`, the one `in_colour` of it, told a noise of `level` (of 255) in R, G and B."""
+    import torch
+
     to = torch.tensor(YCBCR, dtype=torch.float64)
     back, grey_point = torch.linalg.inv(to), torch.tensor([0, GREY, GREY], dtype=torch.float64)
     stds = to.square().sum(1).sqrt() * level / 255

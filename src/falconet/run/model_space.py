@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from falconet.deploy.card import training_lines
 from falconet.errors import UserError
 from falconet.graph import NetSpec
+from falconet.run.in_colour import give_weights, in_colour
 from falconet.spaces import Pick
 
 if TYPE_CHECKING:
@@ -48,15 +49,16 @@ class ModelSpace(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_in_colour(self) -> ModelSpace:
-        try:
-            _network(self.model, self.in_colour is not None)
-        except UserError as error:
-            raise ValueError(f"{self.model}: {error}") from None
+        if self.in_colour is not None:
+            try:
+                _coloured(self.model)
+            except UserError as error:
+                raise ValueError(f"{self.model}: {error}") from None
         return self
 
     def __call__(self, pick: Pick) -> NetSpec:
         """The network; nothing is asked."""
-        return _network(self.model, self.in_colour is not None)
+        return _loaded(self.model).spec if self.in_colour is None else _coloured(self.model)
 
     def files(self) -> dict[str, bytes]:
         """What a run folder keeps of the model, by path."""
@@ -79,8 +81,6 @@ class ModelSpace(BaseModel):
 
     def give_weights(self, network: Network) -> None:
         """Put the model's weights into `network`, the store of this space."""
-        from falconet.run.in_colour import give_weights
-
         learned = _loaded(self.model).network
         if self.in_colour is None:
             network.load_state_dict(learned.state_dict())
@@ -97,8 +97,6 @@ def _loaded(name: str) -> Model:
 
 
 @lru_cache
-def _network(name: str, colour: bool) -> NetSpec:
-    """The network of the model, or that made of it for colour."""
-    from falconet.run.in_colour import in_colour
-
-    return in_colour(_loaded(name).spec) if colour else _loaded(name).spec
+def _coloured(name: str) -> NetSpec:
+    """The network for colour that is made of the model's."""
+    return in_colour(_loaded(name).spec)

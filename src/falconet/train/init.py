@@ -87,21 +87,9 @@ def fresh(spec: NetSpec, seed: int) -> Network:
 
 def _ends(flat: NetSpec) -> set[str]:
     """The slots that feed a sum, or from which an output is reached through linear operators alone."""
-    by_name = {layer.name: layer for layer in flat.layers}
-    found = set[str]()
-    sums = [layer for layer in flat.layers if isinstance(layer.op, Add | Subtract)]
-    waiting = [*flat.outputs, *(name for layer in sums for name in layer.inputs)]
-    seen = set[str]()
-    while waiting:
-        layer = by_name.get(waiting.pop())
-        if layer is None or layer.name in seen:
-            continue
-        seen.add(layer.name)
-        if isinstance(layer.op, Conv | TransposedConv):
-            found.add(layer.slot)
-        elif isinstance(layer.op, PASSING):
-            waiting += layer.inputs
-    return found
+    sums = [name for layer in flat.layers if isinstance(layer.op, Add | Subtract) for name in layer.inputs]
+    behind = _behind(flat, [*flat.outputs, *sums])
+    return {one.slot for one in flat.layers if one.name in behind and isinstance(one.op, Conv | TransposedConv)}
 
 
 def _heads(flat: NetSpec) -> set[str]:
@@ -113,16 +101,22 @@ def _heads(flat: NetSpec) -> set[str]:
             seen.add(layer.name)
         elif isinstance(layer.op, Conv) and layer.op.kernel > 1 and layer.inputs[0] in seen:
             heads.add(layer.slot)
+    return heads if seen & _behind(flat, flat.outputs) else set()
+
+
+def _behind(flat: NetSpec, names: Iterable[str]) -> set[str]:
+    """`names`, and all from which one of them is reached through linear operators alone."""
     by_name = {layer.name: layer for layer in flat.layers}
-    waiting = list(flat.outputs)
+    found, waiting = set[str](), list(names)
     while waiting:
         name = waiting.pop()
-        if name in seen:
-            return heads
-        layer = by_name[name]
-        if isinstance(layer.op, PASSING):
+        if name in found:
+            continue
+        found.add(name)
+        layer = by_name.get(name)
+        if layer is not None and isinstance(layer.op, PASSING):  # the second input of Crop tells a size alone
             waiting += layer.inputs[:1] if isinstance(layer.op, Crop) else layer.inputs
-    return set()
+    return found
 
 
 def _sum_to_zero(weight: Tensor, parts: Sequence[int]) -> None:
