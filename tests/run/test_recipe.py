@@ -74,6 +74,8 @@ def test_every_setting_reads_back_equal(override: str) -> None:
         ("final.at=[2G, 3X]", "final.at.1: a quantity must be a number"),
         ("supernet={}", "supernet: say how long to train: either steps or minutes"),
         ("supernet={steps: 3, minutes: 3}", "supernet: say how long to train"),
+        ("supernet={steps: 3, optimizer: soap, paths: uniform}", "supernet: optimizer soap moves weights whole"),
+        ("supernet.optimizer=adam", "supernet.optimizer should be 'adamw', 'sgd' or 'soap'"),
         ("space.scale=3", "space.scale is 3, but task.scale is 2"),
         ("space=nowhere.py", "none at nowhere.py"),
         ("seed=-1", "seed should be greater than or equal to 0"),

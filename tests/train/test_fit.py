@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ from falconet.train.settings import PathSettings, TrainSettings
 TASK = SuperResolution(scale=2, patch=12)
 SPACE = Restoration(width=(4, 8), depth=(1, 2), kind=("plain", "ecb"), activation=("relu", "prelu"))
 QUICK = TrainSettings(batch=2, warmup=2, precision="float32", checkpoint_minutes=1e-6)
+SOAP = QUICK.model_copy(update={"optimizer": "soap"})
 
 
 @pytest.fixture(scope="module")
@@ -47,24 +49,33 @@ def same_weights(a: Network, b: Network) -> bool:
     return mine.keys() == other.keys() and all(torch.equal(mine[key], other[key]) for key in mine)
 
 
-def train(network: Network, dataset: Dataset, folder: Path, steps: int = 6, paths: Paths | None = None) -> Fitted:
-    return fit(network, TASK, dataset, QUICK, paths or sandwich(SPACE, 1), steps, folder, seed=3)
+def train(
+    network: Network,
+    dataset: Dataset,
+    folder: Path,
+    steps: int = 6,
+    paths: Paths | None = None,
+    how: TrainSettings = QUICK,
+) -> Fitted:
+    return fit(network, TASK, dataset, how, paths or sandwich(SPACE, 1), steps, folder, seed=3)
 
 
-@pytest.mark.parametrize("name", ["sandwich", "uniform"])
-def test_resumed_equals_uninterrupted_to_the_bit(dataset: Dataset, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "how"), [("sandwich", QUICK), ("uniform", QUICK), ("sandwich", SOAP)])
+def test_resumed_equals_uninterrupted_to_the_bit(
+    dataset: Dataset, tmp_path: Path, name: str, how: TrainSettings
+) -> None:
     paths = sandwich(SPACE, 1) if name == "sandwich" else uniform(SPACE)
     whole, parts = supernet(), supernet()
-    train(whole, dataset, tmp_path / "whole", paths=paths)
+    train(whole, dataset, tmp_path / "whole", paths=paths, how=how)
 
     def stop(step: int, loss: float) -> None:
         if step == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(parts, TASK, dataset, QUICK, paths, 6, tmp_path / "parts", 3, stop)
+        fit(parts, TASK, dataset, how, paths, 6, tmp_path / "parts", 3, stop)
     fresh = supernet()
-    done = train(fresh, dataset, tmp_path / "parts", paths=paths)
+    done = train(fresh, dataset, tmp_path / "parts", paths=paths, how=how)
     assert done.steps == 6
     assert same_weights(whole, fresh)
 
@@ -96,10 +107,11 @@ def test_a_finished_training_is_read_back_and_not_repeated(dataset: Dataset, tmp
     assert same_weights(first, second)
 
 
-def test_training_learns(dataset: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "soap"])
+def test_training_learns(dataset: Dataset, tmp_path: Path, optimizer: Literal["adamw", "soap"]) -> None:
     torch.manual_seed(0)
     network, losses = Network(ecb_net()), []
-    settings = TrainSettings(batch=8, warmup=5, precision="float32", ema=0.9)
+    settings = TrainSettings(batch=8, warmup=5, precision="float32", ema=0.9, optimizer=optimizer)
     fit(network, TASK, dataset, settings, alone(ecb_net()), 60, tmp_path, 0, lambda _, loss: losses.append(loss))
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
 

@@ -10,7 +10,7 @@ import torch
 from falconet.graph import NetSpec
 from falconet.graph.network import Network
 from falconet.spaces import Arch, build, draw, smallest, union
-from falconet.train import sliced
+from falconet.train import optimizers, sliced
 from falconet.train.fit import fit
 from falconet.train.paths import Paths, alone, uniform
 from falconet.train.settings import TrainSettings
@@ -151,3 +151,10 @@ def test_a_narrow_path_reads_several_pieces(tiny: SimpleNamespace, supernet: Net
     least = build(tiny.space, smallest(tiny.space, draw(tiny.space, Random(1))[0]))
     cuts = [cut for one in supernet.plan(least).slots.values() for _, cut in one if cut is not None]
     assert any(len(spans) > 1 for cut in cuts for spans in cut)
+
+
+def test_an_optimizer_that_moves_weights_whole_is_refused(supernet: Network, narrow: NetSpec) -> None:
+    named = dict(supernet.named_parameters())
+    soap = optimizers.make(list(named.values()), SGD.model_copy(update={"optimizer": "soap"}))
+    with pytest.raises(TypeError, match=r"SGD and AdamW, not of SOAP"):
+        sliced.step(soap, sliced.pieces(supernet.plan(narrow), named))

@@ -95,6 +95,15 @@ class SupernetSettings(Length, TrainSettings):
     paths: Annotated[PathSettings, BeforeValidator(named)] = PathSettings()
     one_kind: Fraction = 0.0
 
+    @model_validator(mode="after")
+    def _steps_of_parts(self) -> SupernetSettings:
+        if self.optimizer == "soap" and self.paths.name == "uniform":
+            raise ValueError(
+                "optimizer soap moves weights whole, and with uniform paths a step uses parts of them: "
+                "choose adamw or sgd, or paths: sandwich"
+            )
+        return self
+
 
 class FinalSettings(Length, TrainSettings):
     """What becomes of the front: which members are kept, and how long each is trained, from which weights.

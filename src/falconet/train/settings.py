@@ -10,7 +10,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainSettings(BaseModel):
-    """How weights are learned: Adam or SGD, linear warm-up, cosine or a line to zero, an average of the weights.
+    """How weights are learned: Adam, SGD or SOAP, linear warm-up, cosine or a line to zero, an average of the weights.
 
     The defaults are those of the light super-resolution nets (batches of 32 patches). Single Path One-Shot trains with
     `optimizer: sgd, schedule: linear, batch: 1024, learning_rate: 0.5, weight_decay: 4.0e-5, ema: 0`.
@@ -20,8 +20,9 @@ class TrainSettings(BaseModel):
 
     batch: Annotated[int, Field(ge=1)] = 32
     learning_rate: Annotated[float, Field(gt=0)] = 4e-3
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    """adamw: decay apart from the gradient; sgd: with `momentum`, decay added to the gradient."""
+    optimizer: Literal["adamw", "sgd", "soap"] = "adamw"
+    """adamw: decay apart from the gradient; sgd: with `momentum`, decay added to the gradient; soap: Adam in the
+    eigenbasis of the gradients of each kernel, which takes about twice adamw's learning rate and fewer steps."""
     momentum: Fraction = 0.9
     """Of SGD; Adam has its own."""
     schedule: Literal["cosine", "linear"] = "cosine"

@@ -49,7 +49,12 @@ def views(tensor: Tensor, cut: Cut | None) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def step(optimizer: torch.optim.Optimizer, used: Iterable[Piece]) -> None:
-    """One step of the optimizer on the pieces `used`, of parameters that have a gradient."""
+    """One step of the optimizer on the pieces `used`, of parameters that have a gradient.
+
+    Raises TypeError for optimizers other than SGD and AdamW.
+    """
+    if not isinstance(optimizer, torch.optim.SGD | torch.optim.AdamW):
+        raise TypeError(f"steps on slices of weights are those of SGD and AdamW, not of {optimizer}")
     group_of = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
     groups: dict[tuple[float, float], list[tuple[dict[str, Any], Piece]]] = defaultdict(list)
     is_adam = isinstance(optimizer, torch.optim.AdamW)
