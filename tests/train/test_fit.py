@@ -176,10 +176,11 @@ def test_a_loss_that_is_not_finite_stops_with_advice(dataset: Dataset, tmp_path:
         fit(network, TASK, dataset, QUICK, alone(ecb_net()), 3, tmp_path, 0)
 
 
-def test_timing_a_step_changes_no_weight(dataset: Dataset) -> None:
+@pytest.mark.parametrize("how", [QUICK, SOAP, QUICK.model_copy(update={"optimizer": "sgd", "weight_decay": 0.1})])
+def test_timing_a_step_changes_no_weight(dataset: Dataset, how: TrainSettings) -> None:
     network = Network(ecb_net())
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    assert seconds_per_step(network, TASK, dataset, QUICK, alone(ecb_net()), seed=0, steps=2) > 0
+    assert seconds_per_step(network, TASK, dataset, how, alone(ecb_net()), seed=0, steps=2) > 0
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 

@@ -296,11 +296,14 @@ def seconds_per_step(
     trainer = _Trainer(network, task, dataset, settings, paths, steps, Path(), seed)
     trainer.precision = trainer.precision or trainer.choose_precision()
     network.train()
+    for group in trainer.optimizer.param_groups:
+        group["lr"] = 0.0
     taken = []
     for step in range(steps + 2):
         start = time.process_time()
         trainer.optimizer.zero_grad(set_to_none=True)
         trainer.gradients(step)
+        trainer.optimizer.step()
         taken.append(time.process_time() - start)
     trainer.optimizer.zero_grad(set_to_none=True)
     network.to("cpu").eval()
