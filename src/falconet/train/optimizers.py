@@ -12,6 +12,8 @@ from falconet.train.settings import TrainSettings
 
 SOAP_BETAS = (0.95, 0.95)
 """Of the moments, as its authors have them; the second is that of the statistics, too."""
+LONGEST_AXIS = 512
+"""Longer axes of a kernel are left as they are: their matrices would cost more than the network."""
 COUNT = "steps"
 """The key under which checkpoints hold how many steps SOAP has taken, which it counts for all weights together."""
 
@@ -32,7 +34,7 @@ def make(parameters: list[torch.nn.Parameter], settings: TrainSettings) -> torch
     if settings.optimizer == "soap":
         from pytorch_optimizer import SOAP  # a second of imports, which the others need not wait for
 
-        soap = SOAP(used, lr=settings.learning_rate, betas=SOAP_BETAS)
+        soap = SOAP(used, lr=settings.learning_rate, betas=SOAP_BETAS, max_precondition_dim=LONGEST_AXIS)
         soap.register_step_post_hook(_lay_out)
         return soap
     fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
