@@ -56,22 +56,22 @@ def tensors(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Param
 
 def load(optimizer: torch.optim.Optimizer, named: Mapping[str, torch.nn.Parameter], kept: Mapping[str, Tensor]) -> None:
     """Put back what `tensors` gave."""
-    for group in optimizer.param_groups if COUNT in kept else []:
-        group["step"] = int(kept[COUNT])
     groups = {parameter: group for group in optimizer.param_groups for parameter in group["params"]}
-    for path, value in kept.items():
+    paths = [path for path in kept if path != COUNT]
+    if COUNT in kept:
+        for group in optimizer.param_groups:
+            group["step"] = int(kept[COUNT])
+        for parameter in {named[path.rpartition("/")[0]] for path in paths}:
+            optimizer.state[parameter] = _bare_soap(parameter, groups[parameter])
+    for path in paths:
         name, _, key = path.rpartition("/")
-        if not name:
-            continue
-        parameter = named[name]
-        state = optimizer.state[parameter]
-        if COUNT in kept and not state:
-            state.update(_bare_soap(parameter, groups[parameter]))
         key, _, axis = key.partition(".")
+        parameter, value = named[name], kept[path]
+        state = optimizer.state[parameter]
         if axis:
             state[key][int(axis)] = value.clone()  # where it lies in the file's memory changes the bits of products
-            continue
-        state[key] = _like(parameter, value) if value.shape == parameter.shape else value
+        else:
+            state[key] = _like(parameter, value) if value.shape == parameter.shape else value
 
 
 def _lay_out(optimizer: torch.optim.Optimizer, *_: object) -> None:
