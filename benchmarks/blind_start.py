@@ -69,13 +69,20 @@ def trained(
     task: SuperResolution | Denoising, space: Restoration, dataset: Dataset, seed: int, steps: int, blind: bool
 ) -> float:
     """Validation PSNR of the network of the space after so many steps."""
-    spec = build(space, largest(space))
-    network = fresh(spec, seed)
+    network = fresh(build(space, largest(space)), seed)
     if not blind:
         see(network, seed)
+    return learned(network, task, dataset, HOW, steps, seed)[0]
+
+
+def learned(
+    network: Network, task: SuperResolution | Denoising, dataset: Dataset, how: TrainSettings, steps: int, seed: int
+) -> tuple[float, float]:
+    """Validation PSNR of the network after so many steps, and their core seconds."""
+    assert network.spec is not None
     with TemporaryDirectory() as folder:
-        fit(network, task, dataset, HOW, alone(spec), steps, Path(folder), seed)
-    return task.validate(runner(network), dataset)[task.quality]
+        done = fit(network, task, dataset, how, alone(network.spec), steps, Path(folder), seed)
+    return task.validate(runner(network), dataset)[task.quality], done.core_seconds
 
 
 def see(network: Network, seed: int) -> None:
