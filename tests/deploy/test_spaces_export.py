@@ -13,7 +13,7 @@ from falconet.graph.network import Network, deployed
 from falconet.spaces import SPACES, Restoration, build, sample
 
 CHOICES = {
-    "kind": ("plain", "residual", "ecb"),
+    "kind": ("plain", "residual", "gated", "ecb"),
     "activation": ("relu", "prelu", "leaky_relu", "hardswish"),
     "upsampler": ("pixel_shuffle", "nearest_conv"),
     "skip": (False, True),

@@ -10,7 +10,7 @@ from falconet.graph import costs, reach
 from falconet.graph.network import Network, deployed
 from falconet.spaces import Restoration, build, every, largest, sample, smallest, union
 
-SMALL = {"scale": 1, "width": (4, 8), "depth": (1, 2), "kind": ("residual", "ecb"), "activation": "relu"}
+SMALL = {"scale": 1, "width": (4, 8), "depth": (1, 2), "kind": ("residual", "gated", "ecb"), "activation": "relu"}
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1, 9 * 8 * 2 + 9 * 64 * 2), (2, (9 * 8 * 4 * 2 + 9 * 64 * 2) / 4)])
@@ -18,6 +18,31 @@ def test_multiply_accumulates_a_pixel_by_hand(factor: int, expected: float) -> N
     """Head and tail, and one residual block of two convolutions; 4 channels at half resolution."""
     space = Restoration(scale=1, colour="grey", width=8, depth=1, kind="residual", activation="relu", unshuffle=factor)
     assert costs(build(space, largest(space)), (48, 60)).macs == expected * 48 * 60
+
+
+def test_a_gated_block_by_hand() -> None:
+    """out(value(x) * gate(x)) + x: three convolutions, and no activation but the head's."""
+    space = Restoration(scale=1, colour="grey", width=4, depth=1, kind="gated", activation="relu", skip=False)
+    spec = build(space, largest(space))
+    assert costs(spec, (5, 7)).macs == (9 * 4 * 2 + 3 * 9 * 16) * 5 * 7
+    torch.manual_seed(0)
+    network, x = Network(spec), torch.rand(1, 1, 5, 7)
+    weights = dict(network.state_dict())
+
+    def conv(name: str, x: torch.Tensor) -> torch.Tensor:
+        return torch.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+
+    head, block = conv("head_plain.conv", x).relu(), "s0b0_gated"
+    y = head + conv(f"{block}.out", conv(f"{block}.value", head) * conv(f"{block}.gate", head))
+    torch.testing.assert_close(network((x,)), conv("tail_plain.conv", y))
+
+
+def test_gated_stages_decide_an_activation_for_the_head_alone() -> None:
+    """A decision that changes nothing would make two architectures of one network."""
+    space = Restoration(width=(4, 8), depth=(1, 2), kind="gated", activation=("relu", "hardswish"), stages=2)
+    archs = list(every(space))
+    assert len(archs) == 2 * 2 * 2 * 2 * 2
+    assert len({build(space, arch) for arch in archs}) == len(archs)
 
 
 def test_multiply_accumulates_of_an_enlarging_network_at_half_resolution() -> None:

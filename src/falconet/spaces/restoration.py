@@ -40,9 +40,9 @@ from falconet.graph import (
     Resize,
 )
 from falconet.spaces.space import Pick, T
-from falconet.zoo.blocks import ACTIVATIONS, ecb_block, plain_block, residual_block
+from falconet.zoo.blocks import ACTIVATIONS, ecb_block, gated_block, plain_block, residual_block
 
-Kind = Literal["plain", "residual", "ecb"]
+Kind = Literal["plain", "residual", "gated", "ecb"]
 Activation = Literal["relu", "prelu", "leaky_relu", "hardswish"]
 Upsampler = Literal["pixel_shuffle", "nearest_conv"]
 Width = Annotated[int, Field(ge=4, le=256)]
@@ -57,7 +57,8 @@ class Restoration(BaseModel):
     """Settings of the space: the options of each decision. Numbers ascend, so that largest and smallest are known.
 
     `depth` counts blocks of a stage; `width`, `depth`, `kind` and `activation` are decided once for each stage,
-    `kernel` once for each plain block (residual and ECB blocks are 3x3). `unshuffle` is the factor by which the network
+    `kernel` once for each plain block (the others are 3x3). Gated blocks bend by a product: no activation stands behind
+    them, so a stage of them behind the first decides none. `unshuffle` is the factor by which the network
     works at a lower resolution than the picture's; factors share no weights, and above 1 pixel shuffle alone enlarges.
     `colour` luma and grey have one channel, rgb three.
 
@@ -128,7 +129,7 @@ class Restoration(BaseModel):
             for block, kernel in enumerate(kernels):
                 name = f"{own}s{index}b{block}"
                 y = _add(d, name, kind, width, out, y, kernel, activation)
-                y = d.layer(f"{name}_act", ACTIVATIONS[activation], y)
+                y = y if kind == "gated" else d.layer(f"{name}_act", ACTIVATIONS[activation], y)
                 width = out
         last = _entry(stages[-1][0])
         if self.scale > 1:
@@ -159,7 +160,8 @@ class Restoration(BaseModel):
         here = f"s{index}."
         kind = _one(pick, f"{here}kind", self.kind)
         width = _one(pick, f"{here}width", self.width)
-        activation = _one(pick, f"{here}activation", self.activation)
+        bends = kind == "gated" and index > 0
+        activation = self.activation[0] if bends else _one(pick, f"{here}activation", self.activation)
         depth = _one(pick, f"{here}depth", self.depth)
         if kind != "plain":
             return kind, width, activation, (3,) * depth
@@ -191,14 +193,13 @@ def _one(pick: Pick, name: str, options: tuple[T, ...]) -> T:
 
 
 def _entry(kind: Kind) -> Kind:
-    """The kind of the convolution that changes widths: residual blocks cannot, so plain stands in."""
-    return "plain" if kind == "residual" else kind
+    """The kind of the convolution that changes widths: residual and gated blocks cannot, so plain stands in."""
+    return "plain" if kind in ("residual", "gated") else kind
 
 
 def _add(d: Draft, name: str, kind: Kind, inp: int, out: int, x: str, kernel: int = 3, activation: str = "relu") -> str:
     """Add one block, named after its kind so that kinds share no weights."""
-    if kind == "residual" and inp != out:
-        kind = "plain"
+    kind = kind if inp == out else _entry(kind)
     return d.layer(f"{name}_{kind}", _block(kind, inp, out, kernel, activation), x)
 
 
@@ -206,6 +207,8 @@ def _add(d: Draft, name: str, kind: Kind, inp: int, out: int, x: str, kernel: in
 def _block(kind: Kind, inp: int, out: int, kernel: int, activation: str) -> NetSpec:
     if kind == "residual":
         return residual_block(out, kernel, activation)
+    if kind == "gated":
+        return gated_block(out, kernel)
     if kind == "ecb":
         return ecb_block(inp, out)
     return plain_block(inp, out, kernel)

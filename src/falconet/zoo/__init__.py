@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from falconet.graph import NetSpec
 from falconet.zoo.alexnet import alexnet
-from falconet.zoo.blocks import ACTIVATIONS, ecb_block, plain_block, residual_block
+from falconet.zoo.blocks import ACTIVATIONS, ecb_block, gated_block, plain_block, residual_block
 from falconet.zoo.carn import carn, carn_m
 from falconet.zoo.dncnn import dncnn, dncnn_17, dncnn_20
 from falconet.zoo.ecbsr import ecbsr, ecbsr_m4c8, ecbsr_m4c16, ecbsr_m10c32, ecbsr_m16c64
@@ -153,6 +153,7 @@ __all__ = [
     "fractalnet",
     "fsrcnn",
     "fsrcnn_s",
+    "gated_block",
     "googlenet",
     "imdn",
     "imdn_rtc",

@@ -1,4 +1,4 @@
-"""The blocks that hand-designed networks and search spaces for pixels share: plain, residual, re-parameterized.
+"""The blocks that hand-designed networks and search spaces for pixels share: plain, residual, gated, re-parameterized.
 
 Each is a remembered function of plain arguments that returns a NetSpec with one input, `x`: built, checked and costed
 once, however many networks use it. None ends in an activation; who stacks them chooses one from ACTIVATIONS.
@@ -18,6 +18,7 @@ from falconet.graph import (
     HardSwish,
     Identity,
     LeakyReLU,
+    Multiply,
     NetSpec,
     Op,
     PixelShuffle,
@@ -50,6 +51,22 @@ def residual_block(width: int, kernel: int = 3, activation: str = "relu") -> Net
     y = d.layer("conv1", Conv(width, kernel), "x")
     y = d.layer("act", ACTIVATIONS[activation], y)
     y = d.layer("conv2", Conv(width, kernel), y)
+    return d.build(d.layer("sum", Add(), y, "x"))
+
+
+@lru_cache(maxsize=4096)
+def gated_block(width: int, kernel: int = 3) -> NetSpec:
+    """Two convolutions (`value`, `gate`) multiplied with each other, a third (`out`), and what came in added.
+
+    The product is what bends: no activation between, and none behind it. Gated linear units without the sigmoid
+    (bilinear in Dauphin et al. 2017); NAFNet (Chen et al. 2022) restores pictures with them. Deviation: NAFNet
+    multiplies two halves of a depthwise convolution's channels, between layer norms; here both factors are full
+    convolutions, and nothing is normalized.
+    """
+    d = Draft(x=width)
+    value = d.layer("value", Conv(width, kernel), "x")
+    gate = d.layer("gate", Conv(width, kernel), "x")
+    y = d.layer("out", Conv(width, kernel), d.layer("product", Multiply(), value, gate))
     return d.build(d.layer("sum", Add(), y, "x"))
 
 
