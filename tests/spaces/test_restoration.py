@@ -21,19 +21,19 @@ def test_multiply_accumulates_a_pixel_by_hand(factor: int, expected: float) -> N
 
 
 def test_a_gated_block_by_hand() -> None:
-    """out(value(x) * gate(x)) + x: three convolutions, and no activation but the head's."""
+    """out(value(x) * clip(gate(x))) + x: three convolutions, and no activation but the head's."""
     space = Restoration(scale=1, colour="grey", width=4, depth=1, kind="gated", activation="relu", skip=False)
     spec = build(space, largest(space))
     assert costs(spec, (5, 7)).macs == (9 * 4 * 2 + 3 * 9 * 16) * 5 * 7
     torch.manual_seed(0)
-    network, x = Network(spec), torch.rand(1, 1, 5, 7)
+    network, x = Network(spec), 9 * torch.rand(1, 1, 5, 7)
     weights = dict(network.state_dict())
 
     def conv(name: str, x: torch.Tensor) -> torch.Tensor:
         return torch.conv2d(x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
 
     head, block = conv("head_plain.conv", x).relu(), "s0b0_gated"
-    y = head + conv(f"{block}.out", conv(f"{block}.value", head) * conv(f"{block}.gate", head))
+    y = head + conv(f"{block}.out", conv(f"{block}.value", head) * conv(f"{block}.gate", head).clamp(-1, 1))
     torch.testing.assert_close(network((x,)), conv("tail_plain.conv", y))
 
 

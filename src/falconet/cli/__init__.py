@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in given
     try:
         app([argument for argument in given if argument != "--debug"], prog_name="falconet")
-    except (UserError, PermissionError, NotADirectoryError) as error:
+    except (UserError, FloatingPointError, PermissionError, NotADirectoryError) as error:
         if debug:
             raise
         print(f"falconet: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from falconet.errors import UserError
 from falconet.graph import (
     Add,
+    Clip,
     Conv,
     Draft,
     EdgeConv,
@@ -58,14 +59,14 @@ def residual_block(width: int, kernel: int = 3, activation: str = "relu") -> Net
 def gated_block(width: int, kernel: int = 3) -> NetSpec:
     """Two convolutions (`value`, `gate`) multiplied with each other, a third (`out`), and what came in added.
 
-    The product is what bends: no activation between, and none behind it. Gated linear units without the sigmoid
-    (bilinear in Dauphin et al. 2017); NAFNet (Chen et al. 2022) restores pictures with them. Deviation: NAFNet
-    multiplies two halves of a depthwise convolution's channels, between layer norms; here both factors are full
-    convolutions, and nothing is normalized.
+    The product is what bends: no activation stands behind it. Gated linear units (Dauphin et al. 2017) without the
+    sigmoid, as NAFNet (Chen et al. 2022) restores pictures with. Deviation: NAFNet multiplies two halves of a depthwise
+    convolution's channels, between layer norms. Here both factors are full convolutions, nothing is normalized, and the
+    gate is held between -1 and 1: a chain of free products grows without measure (docs/decisions/0036).
     """
     d = Draft(x=width)
     value = d.layer("value", Conv(width, kernel), "x")
-    gate = d.layer("gate", Conv(width, kernel), "x")
+    gate = d.layer("held", Clip(-1.0, 1.0), d.layer("gate", Conv(width, kernel), "x"))
     y = d.layer("out", Conv(width, kernel), d.layer("product", Multiply(), value, gate))
     return d.build(d.layer("sum", Add(), y, "x"))
 
