@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from falconet.cli import main
 from falconet.deploy import load_model
 from falconet.errors import UserError
 from falconet.evaluate.quality import quality, runner
@@ -180,6 +182,22 @@ def test_a_failing_training_is_told(finished: Path, a_copy: Copy, monkeypatch: p
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match=r"the training of macs-[38]M ended with code 1"):
         pipeline.resume(folder)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_diverges_is_told_in_a_line(
+    finished: Path, a_copy: Copy, workers: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = a_copy(finished) if workers == 1 else side_by_side(a_copy(finished))
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("learning_rate: 0.004", "learning_rate: 1.0e+30"))
+    for name in ("macs-3M", "macs-8M"):
+        (folder / "stages" / f"final.{name}.json").unlink()
+        shutil.rmtree(folder / "checkpoints" / name)
+    with pytest.raises(SystemExit) as end:
+        main(["resume", str(folder)])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "lower learning_rate" in said and "Traceback" not in said
 
 
 def test_a_judge_ends_with_the_process_that_asks(finished: Path) -> None:

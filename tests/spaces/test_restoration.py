@@ -37,6 +37,18 @@ def test_a_gated_block_by_hand() -> None:
     torch.testing.assert_close(network((x,)), conv("tail_plain.conv", y))
 
 
+def test_gated_networks_grow_no_faster_than_what_comes_in() -> None:
+    """The gate is held, so a block is linear at most; ten free products would be of degree 1,024."""
+    space = Restoration(scale=1, colour="grey", width=8, depth=10, kind="gated", activation="relu")
+    torch.manual_seed(0)
+    network, x = Network(build(space, largest(space))), torch.rand(1, 1, 9, 9)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter *= 2
+        large, larger = network((1e3 * x,)).abs().max(), network((1e6 * x,)).abs().max()
+    assert larger < 1e3 * large * 1.5
+
+
 def test_gated_stages_decide_an_activation_for_the_head_alone() -> None:
     """A decision that changes nothing would make two architectures of one network."""
     space = Restoration(width=(4, 8), depth=(1, 2), kind="gated", activation=("relu", "hardswish"), stages=2)

@@ -13,9 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO
 
+from falconet.errors import UserError
 from falconet.run.progress import Progress
 from falconet.run.recipe import Recipe, can_be_written
 from falconet.run.record import Record
+
+MENDABLE = 2  # the code of a process that ends with something the user can put right; its message is on stderr
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,11 @@ class Job:
 
 
 def do_all(record: Record, recipe: Recipe, jobs: Sequence[Job], progress: Progress) -> None:
-    """Do every job; afterwards its stage is done. RuntimeError, with what it wrote last, when a process fails."""
+    """Do every job; afterwards its stage is done.
+
+    UserError when a process ends with what the user can put right; RuntimeError, with what it wrote last, when one
+    fails.
+    """
     if len(jobs) > 1 and may_share(record, recipe):
         with ThreadPoolExecutor(recipe.workers) as pool:
             for done in [pool.submit(_in_process, record, job, progress) for job in jobs]:
@@ -64,5 +71,7 @@ def _in_process(record: Record, job: Job, progress: Progress) -> None:
             done, figures = json.loads(line)
             update(done, **figures)
         errors = process.stderr.read()
+    if process.returncode == MENDABLE:
+        raise UserError(f"the training of {job.name} stopped: {errors.strip().splitlines()[-1]}")
     if process.returncode != 0:
         raise RuntimeError(f"the training of {job.name} ended with code {process.returncode}:\n{errors[-4000:]}")

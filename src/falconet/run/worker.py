@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from falconet.errors import UserError
 from falconet.run.choosing import again, choose, choose_random
 from falconet.run.evaluating import judge_lines
 from falconet.run.pictures import read_pictures
@@ -27,6 +28,7 @@ from falconet.run.progress import Update
 from falconet.run.record import Record
 from falconet.run.rivals import stage_of, train_rival
 from falconet.run.searches import read_recipe, searches
+from falconet.run.side_by_side import MENDABLE
 from falconet.run.supernet import train_supernet
 from falconet.run.training import train_one
 from falconet.run.trust import draws, train_for_trust
@@ -89,4 +91,8 @@ def main(folder: Path, what: str, *which: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    try:
+        main(Path(sys.argv[1]), *sys.argv[2:])
+    except (UserError, FloatingPointError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(MENDABLE)
