@@ -27,7 +27,7 @@ from falconet.zoo import GROUPS
 AT = (1280, 720)  # width and height of the output that costs are counted for
 ROOM = 1.5  # the largest network of the space costs at most this many budgets
 DEPTHS = (3, 4, 5, 6, 7, 8)
-SUPERNET = {"optimizer": "soap", "learning_rate": 5e-3}
+SUPERNET = {"optimizer": "soap", "learning_rate": 2e-3}
 FINAL = {"optimizer": "soap", "learning_rate": 8e-3}
 LEAST_WIDTH, MOST_WIDTH = 4, 64
 PROBE = 64  # side of the picture on which a torch module is counted
