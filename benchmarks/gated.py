@@ -5,7 +5,7 @@
 Networks of nearly equal cost for super-resolution x2 and for grey noise of 25. Each is trained with SOAP for the same
 steps, from the same seed and batches. Reported: multiply-accumulates for each pixel that the network sees, PSNR on 20
 validation pictures, and PSNR on drawings, which no photograph prepares for: checkerboards, bars and discs of pure black
-and white. About six minutes on one thread.
+and white. About eight minutes on one thread.
 """
 
 from __future__ import annotations
