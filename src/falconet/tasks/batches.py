@@ -15,6 +15,9 @@ from falconet.tasks.task import Dataset, Example
 
 Pixels = npt.NDArray[Any]
 
+STRETCH = (2.0, 8.0)  # how much stronger the contrast of a stretched patch becomes
+AROUND = 8  # pixels of the small picture beside a stretched patch, so that what makes it smaller knows the neighbours
+
 
 def places(
     dataset: Dataset, rng: np.random.Generator, size: int, patch: int
@@ -41,6 +44,22 @@ def turned(patch_chw: Pixels, turn: int) -> Pixels:
     if turn & 2:
         patch_chw = patch_chw[:, :, ::-1]
     return patch_chw.transpose(0, 2, 1) if turn & 4 else patch_chw
+
+
+def stretched(
+    target: Pixels, row: int, column: int, patch: int, scale: int, rng: np.random.Generator
+) -> tuple[Pixels, int, int]:
+    """The surroundings of a patch, its contrast stretched as far as that of drawings and print.
+
+    `row` and `column` are the patch's in the small picture, whose large one is `target`, cHW of uint8 or 0..1. Values
+    move away from their mean, which becomes middle grey, by a factor drawn from `STRETCH`, and are cut off at black and
+    white. Returned: the large surroundings, uint8, and the row and column in their small picture.
+    """
+    top, left = max(0, row - AROUND), max(0, column - AROUND)
+    bottom, right = row + patch + AROUND, column + patch + AROUND
+    part = unit(target[:, top * scale : bottom * scale, left * scale : right * scale])
+    part = (part - part.mean()) * np.float32(rng.uniform(*STRETCH)) + np.float32(0.5)
+    return np.rint(255 * np.clip(part, 0, 1)).astype(np.uint8), row - top, column - left
 
 
 def unit(values: Pixels) -> Pixels:

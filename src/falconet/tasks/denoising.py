@@ -26,7 +26,7 @@ from pydantic import Field, field_validator, model_validator
 
 from falconet.errors import UserError
 from falconet.tasks import show
-from falconet.tasks.batches import cut, places, unit
+from falconet.tasks.batches import cut, places, stretched, unit
 from falconet.tasks.camera import seeded
 from falconet.tasks.enhance import MARGIN, Make, cleaned_tile, run_network
 from falconet.tasks.images import Picture
@@ -100,6 +100,8 @@ class Denoising(PixelTask):
             raise ValueError(f"gain must be two factors up to 4, the smaller first, as in [0.6, 1.2]; got {self.gain}")
         if self.noise == "gaussian" and self.gain != (1.0, 1.0):
             raise ValueError("gain is for pairs; noise that is made here is the same at any brightness. Leave it out")
+        if self.noise == "pairs" and self.stretched:
+            raise ValueError("stretched is for noise that is made here; it would stretch the noise of pairs. Leave it out")
         if self.noise == "pairs" and self.noise_map:
             raise ValueError("noise_map needs a noise level, which pairs do not tell; leave it out")
         return self
@@ -196,8 +198,12 @@ class Denoising(PixelTask):
         first = dataset.train[0].target
         given, clean = (np.empty((size, len(first), self.patch, self.patch), dtype=first.dtype) for _ in range(2))
         for number, (example, row, column, turn) in enumerate(places(dataset, rng, size, self.patch)):
-            given[number] = cut(example.inputs[0], row, column, self.patch, turn)
-            clean[number] = cut(example.target, row, column, self.patch, turn)
+            picture, target = example.inputs[0], example.target
+            if self.stretched and rng.random() < self.stretched:
+                picture, row, column = stretched(target, row, column, self.patch, 1, rng)
+                target = picture
+            given[number] = cut(picture, row, column, self.patch, turn)
+            clean[number] = cut(target, row, column, self.patch, turn)
         seen, wanted = unit(given), unit(clean)
         if self.gain != (1.0, 1.0):
             factors = rng.uniform(*self.gain, (size, len(first), 1, 1)).astype(np.float32)

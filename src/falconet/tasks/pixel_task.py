@@ -23,7 +23,9 @@ class PixelTask(BaseModel):
 
     `patch`: side of a training patch, in pixels of the input. `criterion`: what training makes small, such as "l1" or
     "l1+0.1*fft" (`losses.py`). `shrinks`: sizes of the training pictures to learn from, such as (1.0, 0.8, 0.6) for two
-    smaller copies of each. `metrics`: figures of your own by name. `quality`: the figure that a search maximizes.
+    smaller copies of each. `stretched`: share of the training patches whose contrast is stretched as far as that of
+    drawings and print, which photographs do not prepare for. `metrics`: figures of your own by name. `quality`: the
+    figure that a search maximizes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,7 @@ class PixelTask(BaseModel):
     patch: int = Field(32, ge=8)
     criterion: str | Criterion = "l1"
     shrinks: tuple[float, ...] = (1.0,)
+    stretched: float = Field(0.0, ge=0, le=1)
     metrics: dict[str, Metric | None] = {}
     quality: str = "psnr"
 
