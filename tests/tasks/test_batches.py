@@ -39,7 +39,9 @@ def test_a_stretched_patch_has_more_contrast_and_its_place(dtype: type, place: t
     assert small[row : row + patch, column : column + patch].shape[:2] == (patch, patch)
 
 
-@pytest.mark.parametrize("task", [SuperResolution(), SuperResolution(colour="rgb"), Denoising(), Denoising(colour="rgb")])
+@pytest.mark.parametrize(
+    "task", [SuperResolution(), SuperResolution(colour="rgb"), Denoising(), Denoising(colour="rgb")]
+)
 def test_as_many_patches_are_stretched_as_asked_for(task: SuperResolution | Denoising, small_photos: Path) -> None:
     dataset = read(task, small_photos)
     _, plain = task.batch(dataset, 0, 0, 200)

@@ -101,7 +101,9 @@ class Denoising(PixelTask):
         if self.noise == "gaussian" and self.gain != (1.0, 1.0):
             raise ValueError("gain is for pairs; noise that is made here is the same at any brightness. Leave it out")
         if self.noise == "pairs" and self.stretched:
-            raise ValueError("stretched is for noise that is made here; it would stretch the noise of pairs. Leave it out")
+            raise ValueError(
+                "stretched is for noise that is made here; it would stretch the noise of pairs. Leave it out"
+            )
         if self.noise == "pairs" and self.noise_map:
             raise ValueError("noise_map needs a noise level, which pairs do not tell; leave it out")
         return self
