@@ -5,8 +5,7 @@
 Networks of nearly equal cost for super-resolution x2 and for grey noise of 25. Each is trained with SOAP for the same
 steps, from the same seed and places, on patches as they are, and with the contrast of some stretched (task.stretched).
 Reported: multiply-accumulates for each pixel that the network sees, PSNR on 20 validation pictures, and PSNR on
-drawings, which no photograph prepares for: checkerboards, bars and discs of pure black and white. About twenty minutes
-on one thread.
+drawings (`drawings.py`). About twenty minutes on one thread.
 """
 
 from __future__ import annotations
@@ -16,19 +15,15 @@ import sys
 from itertools import product
 from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import blind_start
-import numpy as np
-import numpy.typing as npt
+import drawings
 import torch
-from PIL import Image
 
 from falconet.evaluate.quality import runner
 from falconet.files import write_json
 from falconet.graph import costs
-from falconet.graph.network import Network
 from falconet.run.record import environment
 from falconet.spaces import Restoration, build, largest
 from falconet.tasks import DataSettings, Denoising, SuperResolution
@@ -81,7 +76,7 @@ def main() -> None:
             for seed in range(given.seeds):
                 network = fresh(spec, seed)
                 found.append(blind_start.learned(network, some, dataset, HOW, given.steps, seed)[0])
-                drawn.append(on_drawings(task, network))
+                drawn.append(drawings.judged(task, runner(network)))
             a_pixel = costs(spec, (SIDE, SIDE)).macs / SIDE**2
             psnr = {"psnr": [round(one, 3) for one in found], "mean": round(mean(found), 3)}
             what = {"task": title, **shape, "macs_per_pixel": a_pixel, "stretched": share}
@@ -89,29 +84,6 @@ def main() -> None:
             print(row, flush=True)
     about: dict[str, Any] = {"benchmark": "gated", "environment": environment("python", sys.argv[0])}
     write_json(given.out, {**about, "steps": given.steps, "settings": HOW.model_dump(mode="json"), "rows": rows})
-
-
-def on_drawings(task: SuperResolution | Denoising, network: Network) -> dict[str, float]:
-    """PSNR of each drawing, made as the task makes its test pictures."""
-    with TemporaryDirectory() as folder:
-        for name, picture in drawings().items():
-            Image.fromarray(picture).save(Path(folder) / f"{name}.png")
-        each = task.test(runner(network), Path(folder)).per_image
-    return {Path(name).stem: round(figures[task.quality], 2) for name, figures in each.items()}
-
-
-def drawings() -> dict[str, npt.NDArray[np.uint8]]:
-    """Name -> a grey picture of 240x240 in black and white."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:240, :240]
-    white = {f"checkerboard {side}": (x // side + y // side) % 2 for side in (4, 6, 10)}
-    white["bars"] = sum((x + y // 3) // width % 2 * (y // 60 == row) for row, width in enumerate((3, 4, 6, 9)))
-    discs = np.zeros((240, 240), dtype=int)
-    for _ in range(40):
-        column, row, radius = rng.integers(240), rng.integers(240), rng.integers(5, 40)
-        discs[(x - column) ** 2 + (y - row) ** 2 < radius**2] = rng.integers(2)
-    white["discs"] = discs
-    return {name: (255 * where).astype(np.uint8) for name, where in white.items()}
 
 
 if __name__ == "__main__":
