@@ -79,7 +79,7 @@ def test_photos_of_the_camera_may_be_stretched(small_photos: Path) -> None:
 
 def test_given_partners_are_not_stretched(small_photos: Path) -> None:
     data = DataSettings(train=(small_photos,), validation=2, lr=small_photos)
-    with pytest.raises(UserError, match="leave out data.lr, or task.stretched"):
+    with pytest.raises(UserError, match="leave out data.lr, or set task.stretched=0"):
         SuperResolution(stretched=0.1).read(data, 0)
     with pytest.raises(ValueError, match="it would stretch the noise of pairs"):
         Denoising(noise="pairs", stretched=0.1)

@@ -102,7 +102,7 @@ class Denoising(PixelTask):
             raise ValueError("gain is for pairs; noise that is made here is the same at any brightness. Leave it out")
         if self.noise == "pairs" and self.stretched:
             raise ValueError(
-                "stretched is for noise that is made here; it would stretch the noise of pairs. Leave it out"
+                "stretched is for noise that is made here; it would stretch the noise of pairs. Set it to 0"
             )
         if self.noise == "pairs" and self.noise_map:
             raise ValueError("noise_map needs a noise level, which pairs do not tell; leave it out")

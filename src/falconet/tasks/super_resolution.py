@@ -160,7 +160,7 @@ class SuperResolution(PixelTask):
         if data.lr and self.degradation == "camera":
             raise UserError("task.degradation camera makes the small pictures; leave out data.lr, or take bicubic")
         if data.lr and self.stretched:
-            raise UserError("task.stretched makes the small patches; leave out data.lr, or task.stretched")
+            raise UserError("task.stretched makes the small patches; leave out data.lr, or set task.stretched=0")
         settings = PairSettings(
             self.scale,
             self.colour,
