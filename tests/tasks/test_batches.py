@@ -77,6 +77,11 @@ def test_photos_of_the_camera_may_be_stretched(small_photos: Path) -> None:
     assert float((low - torch.nn.functional.avg_pool2d(high, 2)).abs().mean()) < 0.03
 
 
+def test_the_card_tells_of_stretched_patches() -> None:
+    assert "Text, drawings and other kinds of pictures were not measured." in SuperResolution().use
+    assert "5 % of its lessons had the contrast of print and drawings" in SuperResolution(stretched=0.05).use
+
+
 def test_given_partners_are_not_stretched(small_photos: Path) -> None:
     data = DataSettings(train=(small_photos,), validation=2, lr=small_photos)
     with pytest.raises(UserError, match="leave out data.lr, or set task.stretched=0"):

@@ -115,9 +115,14 @@ class SuperResolution(PixelTask):
                 "or noise. It was trained on pictures shrunk by antialiased bicubic; on noisy, blurred or strongly "
                 "compressed ones it enlarges the damage too."
             )
+        if self.stretched:
+            share = f"{100 * self.stretched:g} %"
+            others = f"{share} of its lessons had the contrast of print and drawings; other kinds were not tried."
+        else:
+            others = "Text, drawings and other kinds of pictures were not measured."
         return (
             f"{learned} It makes plausible detail, not evidence: do not read licence plates, faces or medical findings "
-            "from its output. Text, drawings and other kinds of pictures were not measured."
+            f"from its output. {others}"
         )
 
     @property
