@@ -51,7 +51,7 @@ def test_as_many_patches_are_stretched_as_asked_for(task: SuperResolution | Deno
     assert 0.2 < float(moved.float().mean()) < 0.4
     assert (every != plain).flatten(1).any(1).all()
     assert float(every.flatten(1).std(1).mean()) > 1.5 * float(plain.flatten(1).std(1).mean())
-    assert 0 <= float(every.min()) and float(every.max()) <= 1
+    assert float(every.min()) >= 0 and float(every.max()) <= 1
 
 
 def test_the_small_patch_is_made_of_the_stretched_one(small_photos: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_card_tells_of_stretched_patches() -> None:
 
 def test_given_partners_are_not_stretched(small_photos: Path) -> None:
     data = DataSettings(train=(small_photos,), validation=2, lr=small_photos)
-    with pytest.raises(UserError, match="leave out data.lr, or set task.stretched=0"):
+    with pytest.raises(UserError, match=r"leave out data\.lr, or set task\.stretched=0"):
         SuperResolution(stretched=0.1).read(data, 0)
     with pytest.raises(ValueError, match="it would stretch the noise of pairs"):
         Denoising(noise="pairs", stretched=0.1)
