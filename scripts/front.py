@@ -92,7 +92,7 @@ FRONTS = (
         "psnr_y",
         "macs",
         "milliseconds for a picture of 1280x720, one thread of an x86 processor",
-        ("sr_x2.json", "sr_x2_scales.json", "sr_x2_rivals.json", "sr_x2_fast.json", "sr_x2_fast_more.json"),
+        ("sr_x2_residual.json", "sr_x2_scales.json", "sr_x2_rivals.json", "sr_x2_fast.json", "sr_x2_fast_more.json"),
         {"FSRCNN": (6.0e9, 31.53)},
         Times(
             "front_x2_times.json",
