@@ -82,7 +82,7 @@ FRONTS = (
         "psnr_y",
         "macs",
         "multiply-accumulates for a picture of 1280x720",
-        ("sr_x2.json", "sr_x2_rivals.json"),
+        ("sr_x2.json", "sr_x2_lossless.json", "sr_x2_rivals.json"),
         {"VDSR": (612.6e9, 31.90), "IMDN-RTC": (4.6e9, 31.73), "FSRCNN": (6.0e9, 31.53)},
     ),
     Front(
