@@ -75,8 +75,8 @@ def drawings() -> Mapping[str, npt.NDArray[np.uint8]]:
         discs[(x - column) ** 2 + (y - row) ** 2 < radius**2] = rng.integers(2)
     white["discs"] = discs
     found = {name: (255 * where).astype(np.uint8) for name, where in white.items()}
-    print_ = letters()
-    return found | {"lines": lines(rng), "letters": print_, "white letters": 255 - print_}
+    page = letters()
+    return found | {"lines": lines(rng), "letters": page, "white letters": 255 - page}
 
 
 def letters() -> npt.NDArray[np.uint8]:

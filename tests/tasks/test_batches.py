@@ -55,13 +55,13 @@ def test_as_many_patches_are_stretched_as_asked_for(task: SuperResolution | Deno
 
 
 def test_the_small_patch_is_made_of_the_stretched_one(small_photos: Path) -> None:
-    """Enlarging what comes in by leaving nothing out must agree with what should come out: means over 2x2 pixels."""
+    """What comes in is near the means over 2x2 pixels of what should come out."""
     task = SuperResolution(stretched=1.0)
     (low,), high = task.batch(read(task, small_photos), 0, 0, 32)
     means = torch.nn.functional.avg_pool2d(high, 2)
     plain, _ = SuperResolution().batch(read(task, small_photos), 0, 0, 32)
     assert float((low - means).abs().mean()) < 0.03 < float((plain[0] - means).abs().mean())
-    assert torch.equal((low * 255).round() / 255, low) or torch.allclose((low * 255).round() / 255, low, atol=1e-6)
+    assert torch.allclose((low * 255).round() / 255, low, atol=1e-6)  # a picture of 8 bits
 
 
 def test_noise_of_a_stretched_patch_is_as_strong_as_of_any(small_photos: Path) -> None:

@@ -6,11 +6,13 @@ Shapes: c = channels; p = side of a patch.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from falconet.tasks.degrade import shrink
 from falconet.tasks.task import Dataset, Example
 
 Pixels = npt.NDArray[Any]
@@ -20,15 +22,25 @@ AROUND = 8  # pixels of the small picture beside a stretched patch, so that what
 
 
 def places(
-    dataset: Dataset, rng: np.random.Generator, size: int, patch: int
+    dataset: Dataset, rng: np.random.Generator, size: int, patch: int, scale: int = 1, share: float = 0.0
 ) -> Iterator[tuple[Example, int, int, int]]:
-    """(training example, row, column, turn) of `size` patches of its inputs; every place is equally likely."""
+    """(training example, row, column, turn) of `size` patches of its inputs; every place is equally likely.
+
+    This share of them comes from an example made for it, whose contrast is stretched; its input is as large as the
+    target, or made `scale` times smaller by bicubic.
+    """
     numbers = rng.integers(dataset.ends[-1], size=size)
     which = np.searchsorted(dataset.ends, numbers, side="right").tolist()
     turns = rng.integers(8, size=size).tolist()
     for example, number, turn in zip(which, numbers.tolist(), turns, strict=True):
         chosen = dataset.train[example]
         row, column = divmod(int(dataset.ends[example]) - 1 - number, chosen.inputs[0].shape[2] - patch + 1)
+        if share and rng.random() < share:
+            part, row, column = stretched(chosen.target, row, column, patch, scale, rng)
+            small = shrink(part.transpose(1, 2, 0), scale).transpose(2, 0, 1) if scale > 1 else part
+            is_kept_as_bytes = chosen.target.dtype == np.uint8
+            small, part = (small, part) if is_kept_as_bytes else (unit(small), unit(part))
+            chosen = replace(chosen, inputs=(small,), target=part)
         yield chosen, row, column, turn
 
 

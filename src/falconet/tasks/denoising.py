@@ -26,7 +26,7 @@ from pydantic import Field, field_validator, model_validator
 
 from falconet.errors import UserError
 from falconet.tasks import show
-from falconet.tasks.batches import cut, places, stretched, unit
+from falconet.tasks.batches import cut, places, unit
 from falconet.tasks.camera import seeded
 from falconet.tasks.enhance import MARGIN, Make, cleaned_tile, run_network
 from falconet.tasks.images import Picture
@@ -199,13 +199,10 @@ class Denoising(PixelTask):
         rng = np.random.default_rng((seed, step))
         first = dataset.train[0].target
         given, clean = (np.empty((size, len(first), self.patch, self.patch), dtype=first.dtype) for _ in range(2))
-        for number, (example, row, column, turn) in enumerate(places(dataset, rng, size, self.patch)):
-            picture, target = example.inputs[0], example.target
-            if self.stretched and rng.random() < self.stretched:
-                picture, row, column = stretched(target, row, column, self.patch, 1, rng)
-                target = picture
-            given[number] = cut(picture, row, column, self.patch, turn)
-            clean[number] = cut(target, row, column, self.patch, turn)
+        chosen = places(dataset, rng, size, self.patch, share=self.stretched)
+        for number, (example, row, column, turn) in enumerate(chosen):
+            given[number] = cut(example.inputs[0], row, column, self.patch, turn)
+            clean[number] = cut(example.target, row, column, self.patch, turn)
         seen, wanted = unit(given), unit(clean)
         if self.gain != (1.0, 1.0):
             factors = rng.uniform(*self.gain, (size, len(first), 1, 1)).astype(np.float32)

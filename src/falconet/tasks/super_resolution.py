@@ -32,7 +32,7 @@ from pydantic import Field
 
 from falconet.errors import UserError
 from falconet.tasks import show
-from falconet.tasks.batches import cut, places, stretched, turned, unit
+from falconet.tasks.batches import cut, places, turned, unit
 from falconet.tasks.camera import Camera, seeded, small_patch, taken_small
 from falconet.tasks.degrade import crop_to_multiple, enlarge, shrink
 from falconet.tasks.enhance import MARGIN, Make, enlarged_tile, run_network
@@ -188,19 +188,14 @@ class SuperResolution(PixelTask):
         first = dataset.train[0].target
         low = np.empty((size, len(first), patch, patch), dtype=np.float32 if from_camera else first.dtype)
         high = np.empty((size, len(first), patch * scale, patch * scale), dtype=first.dtype)
-        for number, (example, row, column, turn) in enumerate(places(dataset, rng, size, patch)):
-            small, target = example.inputs[0], example.target
-            if self.stretched and rng.random() < self.stretched:
-                part, row, column = stretched(target, row, column, patch, scale, rng)
-                target = part if target.dtype == np.uint8 else unit(part)
-                part = shrink(part.transpose(1, 2, 0), scale).transpose(2, 0, 1)
-                small = part if small.dtype == np.uint8 else unit(part)
+        chosen = places(dataset, rng, size, patch, scale, self.stretched)
+        for number, (example, row, column, turn) in enumerate(chosen):
             if from_camera:
-                made = small_patch(target, (row, column), patch, scale, self.camera, rng)
+                made = small_patch(example.target, (row, column), patch, scale, self.camera, rng)
                 low[number] = turned(made, turn)
             else:
-                low[number] = cut(small, row, column, patch, turn)
-            high[number] = cut(target, row * scale, column * scale, patch * scale, turn)
+                low[number] = cut(example.inputs[0], row, column, patch, turn)
+            high[number] = cut(example.target, row * scale, column * scale, patch * scale, turn)
         return (torch.from_numpy(unit(low)),), torch.from_numpy(unit(high))
 
     # pydantic 1 had a class method of this name, which pydantic 2 keeps as deprecated; ours takes its place.
