@@ -13,8 +13,9 @@ from falconet.graph import costs
 from falconet.graph.network import Network, deployed
 from falconet.report import read_results
 from falconet.run import pipeline
+from falconet.run.below_space import BelowSpace, options_within
 from falconet.run.recipe import dump, from_tree, parse
-from falconet.run.shrinking import Heavy, macs_of, shrunk, space_within, task_of
+from falconet.run.shrinking import Goal, Heavy, macs_of, shrunk, space_within, task_of
 from falconet.run.teacher import TeacherSettings, load_prototype, teacher_of
 from falconet.spaces import Restoration, build, largest, smallest
 from falconet.tasks import Denoising, SuperResolution
@@ -37,7 +38,7 @@ def plain(weights: Path | None) -> Heavy:
 
 
 def test_the_recipe_is_an_ordinary_one(heavy: Path, photos: Path) -> None:
-    recipe = from_tree(shrunk(plain(heavy), 4, photos), "shrink")
+    recipe = from_tree(shrunk(plain(heavy), Goal(4), photos), "shrink")
     assert recipe.budget.macs == pytest.approx(2_289_254_400 / 4, rel=1e-6)
     assert recipe.teacher is not None and recipe.teacher.net == "plain_4x16"
     assert isinstance(recipe.task, SuperResolution)
@@ -67,10 +68,10 @@ def test_denoisers_shrink_at_half_resolution() -> None:
 
 def test_nothing_is_left_at_an_absurd_factor(heavy: Path, photos: Path) -> None:
     with pytest.raises(UserError, match="Choose a smaller --factor"):
-        shrunk(plain(heavy), 1000, photos)
+        shrunk(plain(heavy), Goal(1000), photos)
     for factor in (1.0, -3.0, float("nan")):
         with pytest.raises(UserError, match="above 1"):
-            shrunk(plain(heavy), factor, photos)
+            shrunk(plain(heavy), Goal(factor), photos)
 
 
 OWN = """
@@ -131,33 +132,133 @@ def test_an_onnx_file_says_its_work_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(to_onnx(network.spec, network.weights()))
     heavy = Heavy(TeacherSettings(net=str(tmp_path / "net.onnx")))
     with pytest.raises(UserError, match="say it with --macs"):
-        shrunk(heavy, 10, tmp_path)
+        shrunk(heavy, Goal(10), tmp_path)
     told = Heavy(heavy.teacher, macs=6e10)
-    assert shrunk(told, 10, tmp_path)["budget"] == {"macs": "6G", "at_output": "1280x720"}
+    assert shrunk(told, Goal(10), tmp_path)["budget"] == {"macs": "6G", "at_output": "1280x720"}
 
 
 def test_a_prototype_that_does_something_else_is_told(heavy: Path, tmp_path: Path) -> None:
     model = TeacherSettings(net="sr-x2-small")
     with pytest.raises(UserError, match=r"makes a picture of 24x24 where the task super_resolution wants 36x36"):
-        shrunk(Heavy(model, settings=(("scale", 3),)), 3, tmp_path)
+        shrunk(Heavy(model, settings=(("scale", 3),)), Goal(3), tmp_path)
     with pytest.raises(UserError, match="does not take what the task super_resolution gives"):
-        shrunk(Heavy(model, settings=(("colour", "rgb"),)), 3, tmp_path)
+        shrunk(Heavy(model, settings=(("colour", "rgb"),)), Goal(3), tmp_path)
+
+
+def test_a_model_is_shrunk_in_its_own_task(tmp_path: Path) -> None:
+    """The recipe says what the model does, not what the task does by default."""
+    for name, wanted in (("sr-x4", {"scale": 4}), ("sr-x3", {"scale": 3}), ("denoise-small", {"noise_map": True})):
+        task = from_tree(shrunk(Heavy(TeacherSettings(net=name)), Goal(2), tmp_path), "shrink").task
+        assert {key: getattr(task, key) for key in wanted} == wanted
+    model = Heavy(TeacherSettings(net="sr-x2-camera"))
+    assert getattr(from_tree(shrunk(model, Goal(4), tmp_path), "shrink").task, "degradation", "") == "camera"
+
+
+def test_layers_of_its_own_up_to_a_factor_of_ten(tmp_path: Path) -> None:
+    torch.save(Network(plain_sr(4, 48)).state_dict(), tmp_path / "wide.pth")
+    teacher = TeacherSettings(net="plain_sr", weights=tmp_path / "wide.pth", options={"depth": 4, "width": 48})
+    wide = Heavy(teacher)
+
+    def first(goal: Goal) -> str:
+        space = shrunk(wide, goal, tmp_path)["space"]
+        assert isinstance(space, dict)
+        return next(iter(space))
+
+    assert [first(Goal(10)), first(Goal(12))] == ["below", "name"]
+    assert [first(Goal(12, space="own")), first(Goal(10, space="restoration"))] == ["below", "name"]
+    with pytest.raises(UserError, match="has no layers that could be so narrow"):
+        shrunk(wide, Goal(1000, space="own"), tmp_path)
+
+
+def test_a_hundredth_of_dncnn_works_at_half_resolution() -> None:
+    found = options_within(ZOO["dncnn_17"](), 5.1e9, (720, 1280), 1)
+    assert found is not None and found["factor"] == 2
+    assert found["blocks"] == [[3, 6, 9, 12, 15]]
+    space = BelowSpace.model_validate({"below": "dncnn_17", **found})
+    assert (
+        costs(build(space, smallest(space)), (720, 1280)).macs
+        < 5.1e9
+        < costs(build(space, largest(space)), (720, 1280)).macs
+    )
+    few = options_within(ZOO["dncnn_17"](), 128e9, (720, 1280), 1)
+    assert few is not None and few["factor"] == 1
+    vdsr = options_within(ZOO["vdsr"](2), 61e9, (360, 640), 2)
+    assert vdsr is not None and vdsr["factor"] == 2
+
+
+def test_a_narrower_network_begins_as_the_pruned_prototype(heavy: Path) -> None:
+    settings = {"below": "plain_4x16", "weights": heavy, "scale": 2, "blocks": [[4]]}
+    x = torch.rand(1, 1, 9, 7)
+    with torch.no_grad():
+        wanted = load_prototype(TeacherSettings(net="plain_4x16", weights=heavy), SuperResolution()).run((x,))
+        for width in (1.0, 0.5):
+            space = BelowSpace.model_validate({**settings, "width": [width]})
+            network = Network(build(space, largest(space)))
+            space.give_weights(network)
+            made = network(x)
+            assert isinstance(made, torch.Tensor)
+            assert torch.allclose(made, wanted, atol=1e-5) == (width == 1.0)
+    head = next(iter(network.state_dict().values()))
+    whole = next(iter(torch.load(heavy, weights_only=True).values()))
+    strongest = whole.abs().sum((1, 2, 3)).topk(8).indices
+    torch.testing.assert_close(head, whole[strongest])
+
+
+def test_a_space_below_nothing_is_told() -> None:
+    base = "task: {name: super_resolution}\ndata: {train: x}\nbudget: {macs: 1G, at_output: 64x64}\nspace: "
+    for space, message in (
+        ("{below: nothing, width: [0.5]}", "nothing"),
+        ("{below: espcn, width: [0.5], blocks: [[2]]}", r"blocks must have a list of numbers for each run .*none"),
+        ("{below: espcn, width: [0.5], factor: 2}", "factor must be 1"),
+        ("{below: espcn, width: [0.5], options: {deep: 3}}", "no option 'deep'"),
+        ("{below: espcn, widht: [0.5]}", "did you mean space.width"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parse(base + space)
+
+
+def test_a_budget_in_milliseconds(heavy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of what the prototype takes; the space is made as large as that asks for."""
+    monkeypatch.setattr("falconet.run.shrinking.AT", (128, 96))
+    found = shrunk(plain(heavy), Goal(3, by="latency_ms"), tmp_path)
+    assert isinstance(found["budget"], dict) and 0 < found["budget"]["latency_ms"] < 10
+    assert isinstance(found["space"], dict) and found["space"]["below"] == "plain_4x16"
+    network = deployed(Network(plain_sr(4, 32)))
+    assert network.spec is not None
+    (tmp_path / "net.onnx").write_bytes(to_onnx(network.spec, network.weights()))
+    onnx = shrunk(Heavy(TeacherSettings(net=str(tmp_path / "net.onnx"))), Goal(2, by="latency_ms"), tmp_path)
+    assert isinstance(onnx["space"], dict) and onnx["space"]["name"] == "restoration"
+    with pytest.raises(UserError, match=r"its layers are not known\. Leave out --on"):
+        shrunk(Heavy(TeacherSettings(net=str(tmp_path / "net.onnx"))), Goal(2, "latency_ms", "phone"), tmp_path)
+    with pytest.raises(UserError, match="there is no device"):
+        shrunk(plain(heavy), Goal(3, "latency_ms", "phone"), tmp_path)
 
 
 SHORT = (
     "supernet={steps: 2, batch: 2, precision: float32}", "final={steps: 2, batch: 2, precision: float32}",
     "search.evaluations=4", "search.population=2", "task.patch=16", "data.validation=2", "budget.at_output=256x128",
-    "budget.macs=40M", "space.width=[4, 6]", "space.depth=[1]",
+    "budget.macs=40M",
 )  # fmt: skip
+SPACES = {
+    "restoration": ("space.width=[4, 6]", "space.depth=[1]"),
+    "own": ("space.width=[0.25, 0.5]", "space.blocks=[[1, 2]]"),
+}
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.parametrize("space", SPACES)
 def test_a_whole_run_from_the_command_line(
-    heavy: Path, small_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    space: str,
+    heavy: Path,
+    small_photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    sets = [part for one in SHORT for part in ("--set", one)]
+    sets = [part for one in (*SHORT, *SPACES[space]) for part in ("--set", one)]
     command = ["shrink", "plain_4x16", "--weights", str(heavy), "--data", str(small_photos), "--factor", "4", *sets]
+    command += ["--space", space]
     with pytest.raises(SystemExit) as ended:
         main(command)
     assert not ended.value.code, capsys.readouterr().err

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from falconet.cli.show import remark
+
+
+class By(StrEnum):
+    """What a budget limits."""
+
+    macs = "macs"
+    latency_ms = "latency_ms"
+
+
+class From(StrEnum):
+    """Where smaller networks come from."""
+
+    own = "own"
+    restoration = "restoration"
 
 
 def shrink(
@@ -24,6 +39,12 @@ def shrink(
     scale: Annotated[int | None, typer.Option("--scale", help="The scale of super-resolution.")] = None,
     colour: Annotated[str | None, typer.Option("--colour", help="luma, grey or rgb.")] = None,
     sigma: Annotated[float | None, typer.Option("--sigma", help="The noise level of denoising, of 0..255.")] = None,
+    by: Annotated[By, typer.Option("--by", help="What there is to be less of.")] = By.macs,
+    on: Annotated[str | None, typer.Option("--on", help="The device whose milliseconds --by latency_ms means.")] = None,
+    space: Annotated[
+        From | None,
+        typer.Option("--space", help="Its own layers, narrower and fewer, or restoration networks; by the factor."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the recipe.")
     ] = None,
@@ -32,12 +53,13 @@ def shrink(
 ) -> None:
     """Make networks that do what a heavy one does, for a fraction of its work: it teaches them."""
     from falconet.cli.runs import finish
-    from falconet.evaluate import parse_quantity
+    from falconet.errors import UserError
+    from falconet.evaluate import format_quantity, parse_quantity
     from falconet.run import pipeline
     from falconet.run.progress import shown
     from falconet.run.recipe import dump, from_tree
     from falconet.run.record import refuse_existing
-    from falconet.run.shrinking import Heavy, shrunk
+    from falconet.run.shrinking import Goal, Heavy, shrunk
     from falconet.run.teacher import TeacherSettings
 
     folder = Path("runs") / (name or f"{Path(prototype.partition(':')[0]).stem}-{factor:g}")
@@ -50,10 +72,14 @@ def shrink(
         tuple((key, value) for key, value in told if value is not None),
         parse_quantity(macs) if macs else None,
     )
-    recipe = from_tree(shrunk(heavy, factor, data), "shrink", settings or ())
+    if on is not None and by is not By.latency_ms:
+        raise UserError("--on names the device of --by latency_ms; give both, or neither")
+    goal = Goal(factor, by.value, on, space.value if space else None)
+    recipe = from_tree(shrunk(heavy, goal, data), "shrink", settings or ())
     if dry_run:
         print(dump(recipe))
         return
-    remark(f"{prototype} teaches; the budget is {recipe.budget.macs or 0:,.0f} multiply-accumulates at 1280x720")
+    limits = ", ".join(f"{format_quantity(limit)} {cost}" for cost, limit in recipe.budget.limits().items())
+    remark(f"{prototype} teaches; the budget is {limits} at 1280x720")
     with shown() as progress:
         finish(folder, lambda: pipeline.run(recipe, folder, progress))

@@ -62,11 +62,7 @@ class ModelSpace(BaseModel):
 
     def files(self) -> dict[str, bytes]:
         """What a run folder keeps of the model, by path."""
-        from falconet.deploy.facts import FILE
-        from falconet.deploy.model import WEIGHTS
-
-        folder = _loaded(self.model).folder
-        return {f"{FOLDER}/{name}": (folder / name).read_bytes() for name in (FILE, WEIGHTS)}
+        return model_files(self.model)
 
     @property
     def arch(self) -> Mapping[str, object]:
@@ -86,6 +82,15 @@ class ModelSpace(BaseModel):
             network.load_state_dict(learned.state_dict())
         else:
             give_weights(network, learned, self.in_colour)
+
+
+def model_files(name: str) -> dict[str, bytes]:
+    """The files of a model that a run folder keeps, by path."""
+    from falconet.deploy.facts import FILE
+    from falconet.deploy.model import WEIGHTS
+
+    folder = _loaded(name).folder
+    return {f"{FOLDER}/{one}": (folder / one).read_bytes() for one in (FILE, WEIGHTS)}
 
 
 @lru_cache

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, SerializeAsAn
 from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.graph import NetSpec
+from falconet.run.below_space import BelowSpace
 from falconet.run.model_space import ModelSpace
 from falconet.run.prepared import knowing, prepared, shared_settings, unwrapped
 from falconet.run.reading import Problems, read_yaml, split_override, suggestion, with_override
@@ -163,6 +164,9 @@ def _read_space(tree: object, task: Task | None, problems: Problems) -> object:
         return problems.read(SpaceFile, tree, "space")
     if isinstance(tree, Mapping) and "model" in tree:
         return problems.read(ModelSpace, tree, "space")
+    if isinstance(tree, Mapping) and "below" in tree:
+        scale = shared_settings(task).get("scale") if task is not None else None
+        return problems.read(BelowSpace, {"scale": scale, **tree}, "space")
     if isinstance(tree, Mapping) and "zoo" in tree:
         shared = shared_settings(task) if task is not None else {}
         return problems.read(ZooSpace, {**{k: shared[k] for k in ("scale", "classes") if k in shared}, **tree}, "space")
@@ -229,6 +233,6 @@ def _named(chosen: object, table: Mapping[str, type]) -> dict[str, object]:
     for name, model in table.items():
         if type(chosen) is model and isinstance(chosen, BaseModel):
             return {"name": name, **chosen.model_dump(mode="json")}
-    if isinstance(chosen, SpaceFile | ZooSpace | ModelSpace):
+    if isinstance(chosen, SpaceFile | ZooSpace | ModelSpace | BelowSpace):
         return chosen.model_dump(mode="json", exclude_none=True)
     return {"object": f"{type(chosen).__module__}.{getattr(chosen, '__qualname__', type(chosen).__qualname__)}"}

@@ -16,6 +16,7 @@ from pathlib import Path
 from falconet.errors import UserError
 from falconet.evaluate import Budget
 from falconet.files import write_bytes, write_text
+from falconet.run.below_space import BelowSpace
 from falconet.run.devices import found_devices, kept_devices
 from falconet.run.model_space import FOLDER, ModelSpace
 from falconet.run.plan import Plan
@@ -55,6 +56,8 @@ def read_recipe(folder: Path) -> Recipe:
         for key in ("file", "model"):
             if isinstance(section, dict) and key in section:
                 tree = with_override(tree, [name, key], str(folder / str(section[key])))
+        if isinstance(section, dict) and section.get("below") == FOLDER:
+            tree = with_override(tree, [name, "below"], str(folder / FOLDER))
     if isinstance(tree.get("budget"), dict):
         tree = {**tree, "budget": found_devices(tree["budget"], folder)}  # type: ignore[arg-type]
     return from_tree(tree, str(path))
@@ -105,6 +108,8 @@ def kept_recipe(recipe: Recipe) -> tuple[dict[str, object], dict[str, bytes]]:
     space = unwrapped(recipe.space)
     if isinstance(space, ModelSpace):
         return with_override(tree, ["space", "model"], FOLDER), {**files, **space.files()}
+    if isinstance(space, BelowSpace) and (kept := space.files()):
+        return with_override(tree, ["space", "below"], FOLDER), {**files, **kept}
     if not isinstance(space, SpaceFile):
         return tree, files
     path, name = space.parts

@@ -3,11 +3,13 @@
     tree = shrunk(Heavy(TeacherSettings(net="vdsr", weights=Path("vdsr.pth"))), factor=100, data=Path("photos"))
     run(from_tree(tree, "shrink"), Path("runs/vdsr-100"))
 
-The prototype becomes the teacher; the budget is its multiply-accumulates at 1280x720 divided by the factor; the space
-is that of restoration networks, as wide as lets its largest network cost about half as much again as the budget. What
-comes of it is an ordinary recipe, so that a run can be resumed, reported and searched again as any other.
+The prototype becomes the teacher; the budget is its multiply-accumulates at 1280x720, or its latency, divided by the
+factor. The space is either the one below the prototype, where that is known layer by layer (`own`: its layers, narrower
+and fewer, beginning with its strongest channels), or that of restoration networks, as wide as lets its largest network
+cost about half as much again as the budget. What comes of it is an ordinary recipe, so that a run can be resumed,
+reported and searched again as any other.
 
-Left out: keeping layers of the prototype. A network a hundred times smaller has too little in common with it.
+Left out: both spaces in one search. A supernet of two kinds ranks one kind before the other for reasons of its own.
 """
 
 from __future__ import annotations
@@ -15,20 +17,31 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from falconet.errors import UserError
 from falconet.evaluate import format_quantity
-from falconet.graph import costs
+from falconet.evaluate.estimate import estimator
+from falconet.graph import NetSpec, costs
+from falconet.run.below_space import BelowSpace, options_within
 from falconet.run.settings import shown
 from falconet.run.teacher import Prototype, TeacherSettings, load_prototype
+from falconet.spaces import Restoration, build, largest
 from falconet.tasks import TASKS, Task
-from falconet.zoo import GROUPS
+from falconet.zoo import GROUPS, ZOO
 
 AT = (1280, 720)  # width and height of the output that costs are counted for
 ROOM = 1.5  # the largest network of the space costs at most this many budgets
 STAGES, DEPTHS = 2, (1, 2, 3)
 LEAST_WIDTH, MOST_WIDTH = 4, 64
 PROBE = 64  # side of the picture on which a torch module is counted
+OWN_UP_TO = 10  # factors up to which a prototype's own layers are taken, where nothing else is asked for
+TIMED = 3  # rounds in which a heavy network is timed
+FITTINGS = 4  # times that a space is made larger or smaller to fit a latency
+FIRST_MACS = 1e9  # where that begins for a prototype whose work nobody counted
+
+SpaceKind = Literal["own", "restoration"]
+Tree = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -41,29 +54,134 @@ class Heavy:
     macs: float | None = None
 
 
-def shrunk(heavy: Heavy, factor: float, data: Path) -> dict[str, object]:
-    """The tree of a recipe whose budget is 1/factor of the prototype's multiply-accumulates.
+@dataclass(frozen=True)
+class Goal:
+    """How far down: `factor` times less of the multiply-accumulates, or with `by` latency_ms of the time, on the device
+    `on` or (None) ONNX Runtime here; and from which space (None: as the factor suggests)."""
 
-    UserError when the prototype cannot be read or counted, or nothing is left of it at that factor.
+    factor: float = 100
+    by: Literal["macs", "latency_ms"] = "macs"
+    on: str | None = None
+    space: SpaceKind | None = None
+
+
+def shrunk(heavy: Heavy, goal: Goal, data: Path) -> Tree:
+    """The tree of a recipe whose budget is 1/factor of the prototype's multiply-accumulates, or latency.
+
+    UserError when the prototype cannot be read, counted or timed, or nothing is left of it at that factor.
     """
-    if not (math.isfinite(factor) and factor > 1):
-        raise UserError(f"--factor must be a number above 1, how many times less work; got {factor}")
+    if not (math.isfinite(goal.factor) and goal.factor > 1):
+        raise UserError(f"--factor must be a number above 1, how many times less work; got {goal.factor}")
     task = task_of(heavy)
     prototype = load_prototype(heavy.teacher, task)
     check_does(prototype, task, heavy.teacher.net)
-    macs = heavy.macs or macs_of(prototype, task, heavy.teacher.net)
-    budget = macs / factor
-    settings = {key: value for key, value in heavy.settings if value is not None}
+    if goal.by == "macs":
+        macs = (heavy.macs or macs_of(prototype, task, heavy.teacher.net)) / goal.factor
+        budget: Tree = {"macs": shown(round(macs))}
+        space = space_of(heavy, prototype, task, goal, macs)
+    else:
+        limit = latency_of(prototype, heavy.teacher.net, task, goal.on) / goal.factor
+        budget = {"latency_ms": float(f"{limit:.4g}"), **({"on": goal.on} if goal.on else {})}
+        space = space_in_time(heavy, prototype, task, goal, limit)
     return {
-        "task": {"name": task.name, **settings},
+        "task": {"name": task.name, **task.model_dump(mode="json", exclude_defaults=True)},  # type: ignore[attr-defined]
         "data": {"train": str(data)},
-        "space": space_within(task, budget),
-        "budget": {"macs": shown(round(budget)), "at_output": f"{AT[0]}x{AT[1]}"},
-        "supernet": {"minutes": 20, "batch": 16, "learning_rate": 2e-3, "paths": {"name": "sandwich", "distill": 0.3}},
+        "space": space,
+        "budget": {**budget, "at_output": f"{AT[0]}x{AT[1]}"},
+        "supernet": {
+            "minutes": 20,
+            "batch": 16,
+            "optimizer": "soap",
+            "learning_rate": 2e-3 if "below" in space else 5e-3,
+            "paths": {"name": "sandwich", "distill": 0.3},
+        },
         "search": {"strategy": "nsga2", "evaluations": 160},
-        "final": {"minutes": 40},
+        "final": {"minutes": 40, "optimizer": "soap", "learning_rate": 2e-3 if "below" in space else 8e-3},
         "teacher": heavy.teacher.model_dump(mode="json", exclude_none=True),
     }
+
+
+def space_of(heavy: Heavy, prototype: Prototype, task: Task, goal: Goal, macs: float) -> Tree:
+    """The section `space` of a recipe whose networks cost around `macs`.
+
+    UserError when the prototype's own layers are asked for, and it has none that are known, or none can be so small.
+    """
+    spec = prototype.network.spec if prototype.network is not None else None
+    title = heavy.teacher.net
+    if goal.space == "restoration" or (goal.space is None and (spec is None or goal.factor > OWN_UP_TO)):
+        return space_within(task, macs)
+    if spec is None:
+        raise UserError(f"the layers of {title} are not known, it teaches alone: leave out --space own")
+    found = options_within(spec, macs, task.input_sizes(at_output=AT)[0], scale_of(task))
+    if found is None and goal.space is None:
+        return space_within(task, macs)
+    if found is None:
+        raise UserError(
+            f"{title} has no layers that could be so narrow: networks of {format_quantity(macs)} multiply-accumulates "
+            "for 1280x720 cannot be made of them. Choose a smaller --factor, or --space restoration"
+        )
+    own: Tree = {"below": title, **found}
+    if title in ZOO:
+        own |= {"options": dict(heavy.teacher.options), "weights": str(heavy.teacher.weights)}
+    return own
+
+
+def space_in_time(heavy: Heavy, prototype: Prototype, task: Task, goal: Goal, limit_ms: float) -> Tree:
+    """The section `space` whose largest network takes about `ROOM` times `limit_ms`: found by timing some."""
+    try:
+        macs = (heavy.macs or macs_of(prototype, task, heavy.teacher.net)) / goal.factor
+    except UserError:
+        macs = FIRST_MACS
+    found: Tree = {}
+    for _ in range(FITTINGS):
+        try:
+            found = space_of(heavy, prototype, task, goal, macs)
+        except UserError:
+            if not found:
+                raise
+            break  # so few cannot be: whether the space before has networks that are fast enough, the plan will tell
+        ms = _ms(_largest(found, task), task, goal.on)
+        if limit_ms < ms < 2 * limit_ms:
+            break
+        macs *= ROOM * limit_ms / ms
+    return found
+
+
+def latency_of(prototype: Prototype, title: str, task: Task, on: str | None) -> float:
+    """Milliseconds of the prototype at 1280x720 out: measured on ONNX Runtime here, or predicted for a device.
+
+    UserError for a torch module, or an ONNX file on a device.
+    """
+    if prototype.network is not None and prototype.network.spec is not None:
+        return _ms(prototype.network.spec, task, on)
+    if prototype.module is not None or on is not None:
+        raise UserError(
+            f"the time of {title} cannot be told{' for a device' if on else ''}: its layers are not known. "
+            + ("Leave out --on" if prototype.module is None else "Export it to ONNX, and give that file")
+        )
+    return _ms(Path(title), task, None)
+
+
+def _ms(net: NetSpec | Path, task: Task, on: str | None) -> float:
+    """Least milliseconds of a network at 1280x720 out."""
+    from falconet.evaluate.latency import measure_latency
+
+    sizes = task.input_sizes(at_output=AT)
+    if on is not None:
+        assert isinstance(net, NetSpec)
+        return estimator(on)(net, sizes).ms
+    return measure_latency({"net": net}, sizes, rounds=TIMED, burst=1)["net"].min_ms
+
+
+def _largest(space: Tree, task: Task) -> NetSpec:
+    """The largest network of a section `space`."""
+    shared = {key: getattr(task, key) for key in ("scale", "colour", "noise_map") if hasattr(task, key)}
+    made = (
+        BelowSpace.model_validate({"scale": shared.get("scale"), **space})
+        if "below" in space
+        else Restoration.model_validate({"scale": 1, **shared, **space})
+    )
+    return build(made, largest(made))
 
 
 def task_of(heavy: Heavy) -> Task:
