@@ -1,0 +1,108 @@
+"""PSNR against training time: trainings of one network of different lengths, and what ships, in a result file and a picture.
+
+    python scripts/hours.py runs/sr_x2_hours_{2.5,5,10,20}
+
+Writes results/sr_x2_hours.json and docs/images/hours-x2.svg. To the trainings it adds the network that ships, whose
+minutes are those of its final training and of the supernet that it began with, from results/sr_x2.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from falconet.files import write_json, write_text
+from falconet.report import Results, read_results
+from falconet.report.chart import Frame, Point, finish, labels, level, line, linear_axis, log_axis, points, start
+from falconet.run.record import environment
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = ROOT / "results" / "sr_x2.json"
+SETS = ("Set5", "Set14", "BSD100")
+VDSR = {"Set5": 37.53, "Set14": 33.03, "BSD100": 31.90}  # as published
+SHOWN = "BSD100"
+STYLE = """
+svg { background: #fff; font: 12px system-ui, sans-serif; }
+text { fill: #333; } .grid line { stroke: #e6e6e6; } .axis line { stroke: #888; }
+.series-ours circle { fill: #0a6b58; } .series-ours text { fill: #0a6b58; font-weight: 650; }
+.series-front path { fill: none; stroke: #0a6b58; stroke-width: 1.4; stroke-opacity: .5; }
+.dashed { stroke: #999; stroke-dasharray: 5 4; }
+"""
+
+
+def main() -> None:
+    """Write the result file and the picture, and print the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    given = parser.parse_args()
+    rows = sorted([row(run) for run in given.runs] + [shipped()], key=lambda one: float(one["core_minutes"]))
+    found = {
+        "environment": environment("python", *sys.argv),
+        "runs": {run.name: json.loads((run / "environment.json").read_text()) for run in given.runs},
+        "recipe": (given.runs[0] / "recipe.yaml").read_text(),
+        "rows": rows,
+        "vdsr_published": VDSR,
+    }
+    write_json(ROOT / "results" / "sr_x2_hours.json", found)
+    write_text(ROOT / "docs" / "images" / "hours-x2.svg", drawn(rows))
+    for one in rows:
+        print(f"{one['name']}: {one['core_minutes']:.1f} core-minutes, {one['steps']} steps, {one['psnr_y']}")
+
+
+def row(run: Path) -> dict[str, Any]:
+    """The one network of a run: minutes, steps, PSNR-Y of each test set."""
+    results: Results = read_results(run)
+    (model,) = results.models
+    return {
+        "name": run.name,
+        "core_minutes": model.core_minutes,
+        "steps": model.steps,
+        "validation": model.final["psnr_y"],
+        "psnr_y": {name: round(model.test[name].metrics["psnr_y"], 3) for name in SETS},
+    }
+
+
+def shipped() -> dict[str, Any]:
+    """The same of the network that ships as sr-x2: the larger of its run."""
+    results = json.loads(SHIPPED.read_text())["results"]
+    model = max(results["models"], key=lambda one: one["costs"]["macs"])
+    supernet = next(one for one in results["stages"] if one["name"] == "supernet")
+    return {
+        "name": "sr-x2, supernet included",
+        "core_minutes": model["core_minutes"] + supernet["core_minutes"],
+        "steps": model["steps"],
+        "validation": model["final"]["psnr_y"],
+        "psnr_y": {name: round(model["test"][name]["metrics"]["psnr_y"], 3) for name in SETS},
+    }
+
+
+def drawn(rows: Sequence[dict[str, Any]]) -> str:
+    """PSNR over core-minutes as SVG that stands alone."""
+    marks = [
+        Point(one["core_minutes"], one["psnr_y"][SHOWN], f"{one['name']}: {one['psnr_y'][SHOWN]:.2f} dB", label(one))
+        for one in rows
+    ]
+    x = log_axis("core-minutes of training, x86", [one.x for one in marks], lambda value: f"{value:g}")
+    y = linear_axis(
+        f"PSNR-Y on {SHOWN}, dB", [*(one.y for one in marks), VDSR[SHOWN]], lambda value: f"{value:g}", headroom=0.12
+    )
+    plot = start(x, y, Frame(760, 380), "Super-resolution x2 at 5.38 GMACs: what training time buys")
+    level(plot, VDSR[SHOWN], f"VDSR {VDSR[SHOWN]:.2f} (published, 612.6 GMACs)", "level")
+    line(plot, [(one.x, one.y) for one in marks], "front")
+    points(plot, marks, "ours", radius=4.5)
+    labels(plot, marks, "ours")
+    svg = str(finish(plot)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return svg.replace(">", f"><style>{STYLE}</style>", 1) + "\n"
+
+
+def label(one: dict[str, Any]) -> str:
+    """What stands beside a point."""
+    return f"{one['psnr_y'][SHOWN]:.2f}" + (" sr-x2" if one["name"].startswith("sr-x2,") else "")
+
+
+if __name__ == "__main__":
+    main()
