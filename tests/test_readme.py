@@ -213,6 +213,7 @@ def tables(page: Path) -> dict[str, dict[str, str]]:
 
 
 def section_models() -> dict[str, type[BaseModel]]:
+    from falconet.run.below_space import BelowSpace
     from falconet.run.recipe import SECTIONS, Recipe
     from falconet.run.settings import RivalSettings
     from falconet.run.teacher import TeacherSettings
@@ -224,6 +225,7 @@ def section_models() -> dict[str, type[BaseModel]]:
     tabled = {
         **{f"task: {name}": model for name, model in TASKS.items()},
         **{f"space: {name}": model for name, model in SPACES.items()},
+        "space: below": BelowSpace,
         **{f"search: {name}": strategy.Settings for name, strategy in STRATEGIES.items()},
     }
     return {
