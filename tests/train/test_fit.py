@@ -209,3 +209,26 @@ def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:
 def test_path_settings_refuse_unknown_names() -> None:
     with pytest.raises(ValueError, match="uniform"):
         PathSettings.model_validate({"name": "zigzag"})
+
+
+@pytest.mark.parametrize(
+    ("slower", "chosen", "asked"), [(0.5, "bfloat16", 4), (0.9, "float32", 4), (20.0, "float32", 1)]
+)
+def test_bfloat16_is_taken_where_it_is_faster_and_given_up_where_it_is_imitated(
+    slower: float, chosen: str, asked: int, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that a step moves by a second, in bfloat16 by `slower` seconds."""
+    clock, calls = [0.0], list[str]()
+
+    def gradients(trainer: object, step: int) -> float:
+        precision: str = trainer.precision  # type: ignore[attr-defined]
+        calls.append(precision)
+        clock[0] += slower if precision == "bfloat16" else 1.0
+        return 0.0
+
+    monkeypatch.setattr("falconet.train.fit._Trainer.gradients", gradients)
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
+    monkeypatch.setattr("falconet.train.fit._Trainer.one_step", lambda trainer, step: 0.0)
+    fitted = train(Network(ecb_net()), dataset, tmp_path, how=QUICK.model_copy(update={"precision": "auto"}))
+    assert fitted.precision == chosen
+    assert calls.count("bfloat16") == asked

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
     from falconet.tasks.task import Dataset, Task
 
+HOPELESS = 4  # times a float32 step that a first one of bfloat16 may take to be tried further
+WARMING_SECONDS = 0.5  # and so much more, for what a first step sets up
+
 OnStep = Callable[[int, float], None]
 """Called after each step with its number (from 1) and loss."""
 
@@ -212,15 +215,20 @@ class _Trainer:
                 parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
 
     def choose_precision(self) -> str:
-        """float32, or bfloat16 when a step of it takes at most 0.8 of the time. Chosen once, kept in checkpoints."""
-        seconds = {}
+        """float32, or bfloat16 when a step of it takes at most 0.8 of the time. Chosen once, kept in checkpoints.
+
+        Processors that only imitate bfloat16 take ten times as long: the first step tells, and is the last.
+        """
+        seconds: dict[str, float] = {}
         for self.precision in ("float32", "bfloat16"):
             taken = []
             for step in range(4):
                 start = time.process_time()
                 self.gradients(step)
                 taken.append(time.process_time() - start)
-            seconds[self.precision] = min(taken[1:])
+                if taken[0] > HOPELESS * seconds.get("float32", math.inf) + WARMING_SECONDS:
+                    break
+            seconds[self.precision] = min(taken[1:] or taken)
             self.optimizer.zero_grad(set_to_none=True)
         return "bfloat16" if seconds["bfloat16"] < 0.8 * seconds["float32"] else "float32"
 
