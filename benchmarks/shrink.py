@@ -3,7 +3,7 @@
     python benchmarks/shrink.py --data BSD200 --test BSD68_FOLDER [--model denoise-25] [--factor 4] [--only NAMES_FILE]
 
 `falconet shrink` with the same steps each, `--supernet` for the shared weights and `--final` for the network that is
-kept. Its own layers begin with its strongest channels. Reported: PSNR on
+kept. Reported: PSNR on
 validation pictures as inherited and after the final training, PSNR on the test set, multiply-accumulates a pixel and
 core-minutes. The runs are kept (runs/benchmark_shrink/...), so that it can be killed and started again. About half an
 hour on one thread.

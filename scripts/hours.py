@@ -1,9 +1,10 @@
-"""PSNR against training time: trainings of one network of different lengths, and what ships, in a result file and a picture.
+"""PSNR against training: trainings of one network of different lengths, and what ships, in a result file and a picture.
 
     python scripts/hours.py runs/sr_x2_hours_{2.5,5,10,20}
 
-Writes results/sr_x2_hours.json and docs/images/hours-x2.svg. To the trainings it adds the network that ships, whose
-minutes are those of its final training and of the supernet that it began with, from results/sr_x2.json.
+Writes results/sr_x2_hours.json and docs/images/hours-x2.svg. To the trainings it adds the network that ships, from
+results/sr_x2.json, whose minutes are those of its final training and of the supernet that it began with. Minutes of two
+machines cannot be compared, so the picture is drawn over steps, which can.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from falconet.evaluate import format_quantity
 from falconet.files import write_json, write_text
 from falconet.report import Results, read_results
 from falconet.report.chart import Frame, Point, finish, labels, level, line, linear_axis, log_axis, points, start
@@ -39,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     given = parser.parse_args()
-    rows = sorted([row(run) for run in given.runs] + [shipped()], key=lambda one: float(one["core_minutes"]))
+    rows = sorted([row(run) for run in given.runs] + [shipped()], key=lambda one: int(one["steps"]))
     found = {
         "environment": environment("python", *sys.argv),
         "runs": {run.name: json.loads((run / "environment.json").read_text()) for run in given.runs},
@@ -73,7 +75,7 @@ def shipped() -> dict[str, Any]:
     supernet = next(one for one in results["stages"] if one["name"] == "supernet")
     return {
         "name": "sr-x2, supernet included",
-        "core_minutes": model["core_minutes"] + supernet["core_minutes"],
+        "core_minutes": model["core_minutes"] + supernet["seconds"] * supernet["cores"] / 60,
         "steps": model["steps"],
         "validation": model["final"]["psnr_y"],
         "psnr_y": {name: round(model["test"][name]["metrics"]["psnr_y"], 3) for name in SETS},
@@ -81,12 +83,12 @@ def shipped() -> dict[str, Any]:
 
 
 def drawn(rows: Sequence[dict[str, Any]]) -> str:
-    """PSNR over core-minutes as SVG that stands alone."""
+    """PSNR over steps as SVG that stands alone."""
     marks = [
-        Point(one["core_minutes"], one["psnr_y"][SHOWN], f"{one['name']}: {one['psnr_y'][SHOWN]:.2f} dB", label(one))
+        Point(one["steps"], one["psnr_y"][SHOWN], f"{one['name']}: {one['psnr_y'][SHOWN]:.2f} dB", label(one))
         for one in rows
     ]
-    x = log_axis("core-minutes of training, x86", [one.x for one in marks], lambda value: f"{value:g}")
+    x = log_axis("training steps of 32 patches", [one.x for one in marks], format_quantity)
     y = linear_axis(
         f"PSNR-Y on {SHOWN}, dB", [*(one.y for one in marks), VDSR[SHOWN]], lambda value: f"{value:g}", headroom=0.12
     )
@@ -101,7 +103,8 @@ def drawn(rows: Sequence[dict[str, Any]]) -> str:
 
 def label(one: dict[str, Any]) -> str:
     """What stands beside a point."""
-    return f"{one['psnr_y'][SHOWN]:.2f}" + (" sr-x2" if one["name"].startswith("sr-x2,") else "")
+    minutes = f"{one['psnr_y'][SHOWN]:.2f} dB, {one['core_minutes']:.0f} core-minutes"
+    return f"sr-x2: {minutes}" if one["name"].startswith("sr-x2,") else minutes
 
 
 if __name__ == "__main__":

@@ -186,24 +186,6 @@ def test_a_hundredth_of_dncnn_works_at_half_resolution() -> None:
     assert vdsr is not None and vdsr["factor"] == 2
 
 
-def test_a_narrower_network_begins_as_the_pruned_prototype(heavy: Path) -> None:
-    settings = {"below": "plain_4x16", "weights": heavy, "scale": 2, "blocks": [[4]]}
-    x = torch.rand(1, 1, 9, 7)
-    with torch.no_grad():
-        wanted = load_prototype(TeacherSettings(net="plain_4x16", weights=heavy), SuperResolution()).run((x,))
-        for width in (1.0, 0.5):
-            space = BelowSpace.model_validate({**settings, "width": [width]})
-            network = Network(build(space, largest(space)))
-            space.give_weights(network)
-            made = network(x)
-            assert isinstance(made, torch.Tensor)
-            assert torch.allclose(made, wanted, atol=1e-5) == (width == 1.0)
-    head = next(iter(network.state_dict().values()))
-    whole = next(iter(torch.load(heavy, weights_only=True).values()))
-    strongest = whole.abs().sum((1, 2, 3)).topk(8).indices
-    torch.testing.assert_close(head, whole[strongest])
-
-
 def test_a_space_below_nothing_is_told() -> None:
     base = "task: {name: super_resolution}\ndata: {train: x}\nbudget: {macs: 1G, at_output: 64x64}\nspace: "
     for space, message in (

@@ -87,17 +87,6 @@ def cut_of(big: Weight, small: Weight) -> Cut | None:
     return None if whole else cut
 
 
-def cut_weight(tensor: Tensor, big: Weight, small: Weight) -> Tensor | None:
-    """What `small` takes of `tensor`, whose axes are those of `big`; None when it does not fit."""
-    if len(big.axes) != len(small.axes):
-        return None
-    try:
-        cut = cut_of(big, small)
-    except ValueError:
-        return None
-    return tensor if cut is None else _take(tensor, cut)
-
-
 def compile_plan(spec: NetSpec, store: Store, reads: tuple[Parts, ...] = ()) -> Plan:
     """The plan of `spec` on `store`. Raises ValueError naming the layer whose weights the store does not hold.
 

@@ -4,7 +4,6 @@ Channels are tied where layers add, multiply or hand on values: a residual chain
 one for each convolution. The widths of the picture, in and out, are given; the others may be made smaller together.
 
     small = narrowed(dncnn_17(), 0.25)                # 16 channels in place of 64
-    weights = ordered(spec, network.weights())        # the strongest channels first: slices are pruned networks
 
 Left out: widths that operators fix in their fields (slices, channel shuffles, grouped convolutions): what is tied to
 these stays as it is.
@@ -15,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from falconet.graph.ops import (
     Add,
@@ -52,9 +50,6 @@ from falconet.graph.ops import (
 )
 from falconet.graph.shape import plain, total
 from falconet.graph.spec import Layer, NetSpec, flatten, infer_parts, remembered
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MAKES = Conv | TransposedConv | Linear
 """What has a width of its own, in a field `out`."""
@@ -120,62 +115,6 @@ def narrowed(spec: NetSpec, share: float, picture: int = 1) -> NetSpec:
 def _narrow(unit: int, share: float) -> int:
     """`share` of a width: even, at least LEAST, never more than it was."""
     return min(unit, max(LEAST, 2 * round(unit * share / 2)))
-
-
-def ordered(spec: NetSpec, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of the same function, each free width with its strongest channels first.
-
-    A channel is as strong as the absolute sum of the kernels that make it (Li et al. 2017, "Pruning Filters for
-    Efficient ConvNets", section 3.1), over all layers that are tied. Widths with pixel shuffles in them stay.
-    """
-    import torch
-
-    flat = flatten(spec)
-    widths = widths_of(flat)
-    strength: dict[str, Tensor] = {}
-    for layer in flat.layers:
-        if isinstance(layer.op, MAKES):
-            ((name, count),) = widths.runs[layer.name]
-            if name in widths.given or count != widths.unit[name] or _is_multiplied(widths, name):
-                continue
-            kernel = weights[f"{layer.slot}.weight"].detach().abs()
-            kernel = kernel.transpose(0, 1) if isinstance(layer.op, TransposedConv) else kernel
-            strength[name] = strength.get(name, torch.zeros(count)) + kernel.flatten(1).sum(1)
-    order = {name: torch.argsort(one, descending=True, stable=True) for name, one in strength.items()}
-
-    def index(value: str) -> Tensor:
-        found, start = [], 0
-        for name, count in widths.runs[value]:
-            found.append(start + (order[name] if name in order else torch.arange(count)))
-            start += count
-        return torch.cat(found)
-
-    result = dict(weights)
-    for layer in {layer.slot: layer for layer in flat.layers}.values():
-        own = [name for name in weights if name.rpartition(".")[0] == layer.slot]
-        for key in own:
-            result[key] = _reordered(layer, weights[key], index)
-    return result
-
-
-def _is_multiplied(widths: Widths, name: str) -> bool:
-    """Whether some value has several channels for each of a width's: what a pixel shuffle reads or makes."""
-    return any(run == name and count != widths.unit[name] for runs in widths.runs.values() for run, count in runs)
-
-
-def _reordered(layer: Layer, weight: Tensor, index: object) -> Tensor:
-    """A weight of `layer`, its rows and columns in the order that `index` gives for a value's channels."""
-    assert callable(index)
-    if isinstance(layer.op, Conv) and layer.op.groups > 1:
-        return weight
-    if isinstance(layer.op, MAKES):
-        out = index(layer.name)
-        if weight.dim() == 1:
-            return weight[out]
-        inp = index(layer.inputs[0])
-        return weight[inp][:, out] if isinstance(layer.op, TransposedConv) else weight[out][:, inp]
-    inp = index(layer.inputs[0])
-    return weight[inp] if weight.dim() and weight.shape[0] == len(inp) else weight
 
 
 @remembered

@@ -1,18 +1,15 @@
 """The space below a trained network, as a recipe names it: its own layers, narrower and fewer.
 
-    space: {below: dncnn_17, weights: dncnn_25.pth, width: [0.2, 0.3, 0.4], blocks: [[4, 8, 12, 15]], factor: 2}
+    space: {below: dncnn_17, width: [0.2, 0.3, 0.4], blocks: [[4, 8, 12, 15]], factor: 2}
     space: {below: runs/big/models/best, width: [0.5, 0.75], blocks: [[3, 4], [2, 3]]}
 
-Where there are weights the supernet begins with them: each width with its strongest channels first (graph/widths.py),
-so that a narrower network is the pruned one. Layers that see the picture at another resolution begin anew.
+Its weights are not looked at: the strongest of its channels were a worse start than none (docs/decisions/0038).
 """
 
 from __future__ import annotations
 
 import inspect
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,14 +17,11 @@ from falconet.errors import UserError
 from falconet.graph import NetSpec, costs, flatten
 from falconet.graph.repeats import repeats
 from falconet.graph.rewrite import deployed_spec
-from falconet.graph.widths import LEAST, ordered, widths_of
+from falconet.graph.widths import LEAST, widths_of
 from falconet.run.model_space import model_files
 from falconet.spaces import Pick
 from falconet.spaces.below import Below, below, works_coarsely
 from falconet.zoo import ZOO
-
-if TYPE_CHECKING:
-    from falconet.graph.network import Network
 
 Options = dict[str, int | float | str | bool]
 NUM_WIDTHS = 6
@@ -38,7 +32,7 @@ USUAL = 2
 
 
 class BelowSpace(BaseModel):
-    """The networks below one of the zoo (with its `options` and the file of its `weights`), or below a model.
+    """The networks below one of the zoo, with its `options`, or below a model.
 
     `width` are shares of its channels, `blocks` for each run of equal blocks the numbers that may be left, `factor` how
     much smaller the pictures are that its layers work on (2 and more: networks that work at one size throughout).
@@ -48,7 +42,6 @@ class BelowSpace(BaseModel):
 
     below: str
     options: Options = {}
-    weights: Path | None = None
     scale: int | None = None
     width: tuple[float, ...]
     blocks: tuple[tuple[int, ...], ...] = ()
@@ -70,37 +63,9 @@ class BelowSpace(BaseModel):
         spec = _spec(self.below, _frozen(self.options), self.scale)
         return _below(spec, tuple(sorted(self.width)), tuple(tuple(sorted(one)) for one in self.blocks), self.factor)
 
-    @property
-    def begins_with_weights(self) -> bool:
-        """Whether there are weights to begin with."""
-        return self.weights is not None or self.below not in ZOO
-
     def files(self) -> dict[str, bytes]:
         """What a run folder keeps of a model, by path; nothing of a network of the zoo."""
         return {} if self.below in ZOO else model_files(self.below)
-
-    def give_weights(self, network: Network) -> None:
-        """Put the strongest channels of the prototype into `network`, the store of this space, where they fit."""
-        from falconet.deploy import load_model
-        from falconet.graph.network import Network, deployed
-        from falconet.graph.plan import cut_weight
-        from falconet.zoo.weights import load_weights
-
-        if self.weights is not None:
-            learned = load_weights(_zoo_spec(self.below, _frozen(self.options), self.scale), self.weights)
-        else:
-            learned = load_model(self.below).network
-        small = deployed(learned)
-        assert small.spec is not None
-        best, big = ordered(small.spec, small.weights()), Network(small.spec).store
-        state = network.state_dict()
-        for name, slot in network.store.slots.items():
-            for weight, wanted in slot.weights.items():
-                key = f"{name}.{weight}"
-                held = big.weights(name, name).get(weight) if name in big.slots else None
-                if held is not None and (cut := cut_weight(best[key], held, wanted)) is not None:
-                    state[key] = cut.clone()
-        network.load_state_dict(state)
 
 
 def _frozen(options: Options) -> tuple[tuple[str, int | float | str | bool], ...]:
@@ -109,21 +74,17 @@ def _frozen(options: Options) -> tuple[tuple[str, int | float | str | bool], ...
 
 @lru_cache
 def _spec(name: str, options: tuple[tuple[str, int | float | str | bool], ...], scale: int | None) -> NetSpec:
-    """The prototype as it ships: fused, flat. UserError when there is none of that name."""
+    """The prototype as it ships: fused, flat. UserError when there is none of that name, or it has no such option."""
     from falconet.deploy import load_model
 
-    spec = _zoo_spec(name, options, scale) if name in ZOO else load_model(name).spec
-    return flatten(deployed_spec(spec))
-
-
-def _zoo_spec(name: str, options: tuple[tuple[str, int | float | str | bool], ...], scale: int | None) -> NetSpec:
-    """A network of the zoo. UserError when it has no such option."""
+    if name not in ZOO:
+        return flatten(deployed_spec(load_model(name).spec))
     taken = inspect.signature(ZOO[name]).parameters
     own = {"scale": scale} if scale is not None and "scale" in taken else {}
     for option, _ in options:
         if option not in taken:
             raise UserError(f"there is no option {option!r}; there are {', '.join(taken) or 'none'}")
-    return ZOO[name](**{**own, **dict(options)})
+    return flatten(deployed_spec(ZOO[name](**{**own, **dict(options)})))
 
 
 @lru_cache

@@ -5,7 +5,7 @@
 
 The prototype becomes the teacher; the budget is its multiply-accumulates at 1280x720, or its latency, divided by the
 factor. The space is either the one below the prototype, where that is known layer by layer (`own`: its layers, narrower
-and fewer, beginning with its strongest channels), or that of restoration networks, as wide as lets its largest network
+and fewer), or that of restoration networks, as wide as lets its largest network
 cost about half as much again as the budget. What comes of it is an ordinary recipe, so that a run can be resumed,
 reported and searched again as any other.
 
@@ -92,11 +92,11 @@ def shrunk(heavy: Heavy, goal: Goal, data: Path) -> Tree:
             "minutes": 20,
             "batch": 16,
             "optimizer": "soap",
-            "learning_rate": 2e-3 if "below" in space else 5e-3,
+            "learning_rate": 5e-3,
             "paths": {"name": "sandwich", "distill": 0.3},
         },
         "search": {"strategy": "nsga2", "evaluations": 160},
-        "final": {"minutes": 40, "optimizer": "soap", "learning_rate": 2e-3 if "below" in space else 8e-3},
+        "final": {"minutes": 40, "optimizer": "soap", "learning_rate": 8e-3},
         "teacher": heavy.teacher.model_dump(mode="json", exclude_none=True),
     }
 
@@ -122,7 +122,7 @@ def space_of(heavy: Heavy, prototype: Prototype, task: Task, goal: Goal, macs: f
         )
     own: Tree = {"below": title, **found}
     if title in ZOO:
-        own |= {"options": dict(heavy.teacher.options), "weights": str(heavy.teacher.weights)}
+        own["options"] = dict(heavy.teacher.options)
     return own
 
 

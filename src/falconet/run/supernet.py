@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 from falconet.errors import UserError
 from falconet.files import write_bytes, write_json
 from falconet.graph import NetSpec, Store
-from falconet.run.below_space import BelowSpace
 from falconet.run.model_space import ModelSpace
 from falconet.run.prepared import prepared, unwrapped
 from falconet.run.progress import Progress
@@ -86,8 +85,7 @@ def _train(
     torch.manual_seed(recipe.seed)
     network = Network(store=store)
     msra(network, _some_networks(recipe))
-    space = unwrapped(recipe.space)
-    if isinstance(space, ModelSpace) or (isinstance(space, BelowSpace) and space.begins_with_weights):
+    if isinstance(space := unwrapped(recipe.space), ModelSpace):
         space.give_weights(network)
     with record.stage(STAGE) as clock, progress.task("supernet", steps) as update:
 
