@@ -145,6 +145,16 @@ def test_a_prototype_that_does_something_else_is_told(heavy: Path, tmp_path: Pat
         shrunk(Heavy(model, settings=(("colour", "rgb"),)), Goal(3), tmp_path)
 
 
+def test_without_weights_a_network_of_the_zoo_teaches_nothing(tmp_path: Path) -> None:
+    """What it costs and does is known all the same: the command of the documentation runs."""
+    recipe = from_tree(shrunk(Heavy(TeacherSettings(net="vdsr")), Goal(100), tmp_path), "shrink")
+    assert recipe.teacher is None
+    assert recipe.budget.macs == pytest.approx(6.126e9, rel=1e-3)
+    three = from_tree(shrunk(Heavy(TeacherSettings(net="vdsr"), settings=(("scale", 3),)), Goal(5), tmp_path), "shrink")
+    assert isinstance(three.space, BelowSpace) and three.space.factor == 3
+    assert getattr(three.task, "scale", 0) == 3
+
+
 def test_a_model_is_shrunk_in_its_own_task(tmp_path: Path) -> None:
     """The recipe says what the model does, not what the task does by default."""
     for name, wanted in (("sr-x4", {"scale": 4}), ("sr-x3", {"scale": 3}), ("denoise-small", {"noise_map": True})):

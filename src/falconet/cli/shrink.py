@@ -80,6 +80,7 @@ def shrink(
         print(dump(recipe))
         return
     limits = ", ".join(f"{format_quantity(limit)} {cost}" for cost, limit in recipe.budget.limits().items())
-    remark(f"{prototype} teaches; the budget is {limits} at 1280x720")
+    teaches = "teaches" if recipe.teacher else "has no weights and teaches nothing (--weights FILE)"
+    remark(f"{prototype} {teaches}; the budget is {limits} at 1280x720")
     with shown() as progress:
         finish(folder, lambda: pipeline.run(recipe, folder, progress))

@@ -25,7 +25,7 @@ from falconet.evaluate.estimate import estimator
 from falconet.graph import NetSpec, costs
 from falconet.run.below_space import BelowSpace, options_within
 from falconet.run.settings import shown
-from falconet.run.teacher import Prototype, TeacherSettings, load_prototype
+from falconet.run.teacher import Prototype, TeacherSettings, knows_nothing, load_prototype, untrained
 from falconet.spaces import Restoration, build, largest
 from falconet.tasks import TASKS, Task
 from falconet.zoo import GROUPS, ZOO
@@ -68,12 +68,14 @@ class Goal:
 def shrunk(heavy: Heavy, goal: Goal, data: Path) -> Tree:
     """The tree of a recipe whose budget is 1/factor of the prototype's multiply-accumulates, or latency.
 
-    UserError when the prototype cannot be read, counted or timed, or nothing is left of it at that factor.
+    A network of the zoo without weights tells the task, the budget and its layers; it teaches nothing. UserError when
+    the prototype cannot be read, counted or timed, or nothing is left of it at that factor.
     """
     if not (math.isfinite(goal.factor) and goal.factor > 1):
         raise UserError(f"--factor must be a number above 1, how many times less work; got {goal.factor}")
     task = task_of(heavy)
-    prototype = load_prototype(heavy.teacher, task)
+    teaches = not knows_nothing(heavy.teacher)
+    prototype = load_prototype(heavy.teacher, task) if teaches else untrained(heavy.teacher, task)
     check_does(prototype, task, heavy.teacher.net)
     if goal.by == "macs":
         macs = (heavy.macs or macs_of(prototype, task, heavy.teacher.net)) / goal.factor
@@ -97,7 +99,7 @@ def shrunk(heavy: Heavy, goal: Goal, data: Path) -> Tree:
         },
         "search": {"strategy": "nsga2", "evaluations": 160},
         "final": {"minutes": 40, "optimizer": "soap", "learning_rate": 8e-3},
-        "teacher": heavy.teacher.model_dump(mode="json", exclude_none=True),
+        "teacher": heavy.teacher.model_dump(mode="json", exclude_none=True) if teaches else None,
     }
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from falconet.errors import UserError
-from falconet.graph import infer_parts
+from falconet.graph import NetSpec, infer_parts
 from falconet.graph.shape import plain, total
 from falconet.tasks import Classifier, Task
 
@@ -150,15 +150,34 @@ def take_over(network: Network, student: Network) -> None:
     network.eval()
 
 
-def _from_zoo(settings: TeacherSettings, task: Task) -> Network:
+def knows_nothing(settings: TeacherSettings) -> bool:
+    """Whether the network is one of the zoo, without weights: it can be counted, and teaches nothing."""
     from falconet.zoo import ZOO
+
+    return settings.net in ZOO and settings.weights is None
+
+
+def untrained(settings: TeacherSettings, task: Task) -> Prototype:
+    """A network of the zoo as it begins: what there is of one that `knows_nothing`."""
+    from falconet.train.init import fresh
+
+    return _of(fresh(_zoo_spec(settings, task), 0))
+
+
+def _from_zoo(settings: TeacherSettings, task: Task) -> Network:
     from falconet.zoo.weights import load_weights
 
     if settings.weights is None:
         raise UserError(f"{settings.net} has no weights to learn from; give a file of them, .pth or .safetensors")
+    return load_weights(_zoo_spec(settings, task), settings.weights)
+
+
+def _zoo_spec(settings: TeacherSettings, task: Task) -> NetSpec:
+    from falconet.zoo import ZOO
+
     scale = getattr(task, "scale", None)
     scaled = {"scale": scale} if scale and "scale" in signature(ZOO[settings.net]).parameters else {}
-    return load_weights(ZOO[settings.net](**{**scaled, **settings.options}), settings.weights)
+    return ZOO[settings.net](**{**scaled, **settings.options})
 
 
 def _of(network: Network) -> Prototype:
