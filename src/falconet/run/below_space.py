@@ -119,7 +119,7 @@ def options_within(spec: NetSpec, macs: float, size: tuple[int, int], scale: int
     step = max(2, fits[-1] // 12 * 2)
     widths = sorted({max(LEAST, fits[-1] - step * number) for number in range(NUM_WIDTHS)})
     return {
-        "width": [channels / widest for channels in widths],
+        "width": [round(channels / widest, 4) for channels in widths],
         "blocks": [list(one) for one in blocks],
         "factor": factor,
     }
