@@ -3,10 +3,9 @@
     python benchmarks/shrink.py --data BSD200 --test BSD68_FOLDER [--model denoise-25] [--factor 4] [--only NAMES_FILE]
 
 `falconet shrink` with the same steps each, `--supernet` for the shared weights and `--final` for the network that is
-kept. Reported: PSNR on
-validation pictures as inherited and after the final training, PSNR on the test set, multiply-accumulates a pixel and
-core-minutes. The runs are kept (runs/benchmark_shrink/...), so that it can be killed and started again. About half an
-hour on one thread.
+kept. Reported: PSNR on validation pictures as inherited and after the final training, PSNR on the test set,
+multiply-accumulates a pixel and core-minutes. The runs are kept (runs/benchmark_shrink_...), so that it can be killed
+and started again. About half an hour on one thread.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ def main() -> None:
     parser.add_argument("--only", help="a text file with the names of the test pictures, or a pattern")
     parser.add_argument("--model", default="denoise-25")
     parser.add_argument("--factor", type=float, default=4)
-    parser.add_argument("--supernet", type=int, default=400)
-    parser.add_argument("--final", type=int, default=1500)
+    parser.add_argument("--supernet", type=int, default=300)
+    parser.add_argument("--final", type=int, default=1000)
     parser.add_argument("--out", type=Path, default=Path("results/benchmark_shrink.json"))
     given = parser.parse_args()
     heavy = Heavy(TeacherSettings(net=given.model))
@@ -57,6 +56,7 @@ def main() -> None:
             [
                 f"supernet.steps={given.supernet}",
                 f"final.steps={given.final}",
+                "final.batch=16",
                 "search.evaluations=30",
                 "data.validation=20",
                 f"data.test={{test: {test}}}",
