@@ -145,14 +145,12 @@ def _zoo_network(
     name: str, task_name: str | None, settings: Mapping[str, object], weights: Path | None
 ) -> tuple[Run, Task]:
     """A zoo network with weights from a file, at the scale that the command gives."""
-    from inspect import signature
-
-    from falconet.zoo import GROUPS, ZOO
+    from falconet.zoo import GROUPS, designed
 
     if weights is None:
         raise UserError(f"{name} is a network without weights; add --weights FILE (.pth or .safetensors)")
-    options = {key: settings[key] for key in ("scale",) if key in settings and key in signature(ZOO[name]).parameters}
-    spec = ZOO[name](**options)
+    scale = settings.get("scale")
+    spec = designed(name, {}, scale=scale if isinstance(scale, int) else None)
     task = _task_for(spec.inputs, task_name or next(group for group in GROUPS if name in GROUPS[group]), settings)
     if spec.inputs != task.inputs():
         raise UserError(f"{name} does not take what the task {task.name} gives; name another with --task or --set")

@@ -8,7 +8,6 @@ Its weights are not looked at: the strongest of its channels were a worse start 
 
 from __future__ import annotations
 
-import inspect
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,7 +20,7 @@ from falconet.graph.widths import LEAST, widths_of
 from falconet.run.model_space import model_files
 from falconet.spaces import Pick
 from falconet.spaces.below import Below, below, works_coarsely
-from falconet.zoo import ZOO
+from falconet.zoo import ZOO, designed
 
 Options = dict[str, int | float | str | bool]
 NUM_WIDTHS = 6
@@ -79,12 +78,7 @@ def _spec(name: str, options: tuple[tuple[str, int | float | str | bool], ...], 
 
     if name not in ZOO:
         return flatten(deployed_spec(load_model(name).spec))
-    taken = inspect.signature(ZOO[name]).parameters
-    own = {"scale": scale} if scale is not None and "scale" in taken else {}
-    for option, _ in options:
-        if option not in taken:
-            raise UserError(f"there is no option {option!r}; there are {', '.join(taken) or 'none'}")
-    return flatten(deployed_spec(ZOO[name](**{**own, **dict(options)})))
+    return flatten(deployed_spec(designed(name, dict(options), scale=scale)))
 
 
 @lru_cache

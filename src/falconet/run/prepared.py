@@ -5,7 +5,6 @@ The rest of a run knows neither: its space builds networks that normalize their 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from falconet.errors import UserError
 from falconet.graph import NetSpec
 from falconet.spaces import SPACES, Pick, build, decisions, smallest
 from falconet.tasks import Classifier, DataSettings, Task
-from falconet.zoo import CLASSIFICATION, ZOO
+from falconet.zoo import CLASSIFICATION, designed
 
 Space = Callable[[Pick], NetSpec]
 
@@ -69,23 +68,15 @@ def zoo_network(name: str, task: Task, options: Mapping[str, int | float | str])
     if name in SPACES:
         spec = _only_network(name, task, options)
         return task.prepare(spec) if isinstance(task, Classifier) else spec
-    taken = inspect.signature(ZOO[name]).parameters
     if (name in CLASSIFICATION) != isinstance(task, Classifier):
         kind = "classifies pictures" if name in CLASSIFICATION else "makes pictures"
         raise UserError(
             f"{name} {kind}, which the task {task.name} does not; `falconet list zoo` tells what is for what"
         )
-    for option in options:
-        if option not in taken:
-            raise UserError(f"{name} has no option {option!r}; it has {', '.join(taken) or 'none'}")
-    shared = shared_settings(task)
-    settings = {key: shared[key] for key in ("scale", "classes") if key in shared and key in taken}
     if isinstance(task, Classifier):
-        return task.prepare(ZOO[name](**{**settings, **options}))
+        return task.prepare(designed(name, options, classes=len(task.classes) or None))
     given = [one.channels for one in task.inputs()]
-    if "channels" in taken:
-        settings["channels"] = given[0]
-    spec = ZOO[name](**{**settings, **options})
+    spec = designed(name, options, scale=getattr(task, "scale", None), channels=given[0])
     if (takes := [one.channels for one in spec.inputs]) != given:
         words = " and ".join(map(str, takes)), " and ".join(map(str, given))
         raise UserError(

@@ -7,7 +7,6 @@ written down: what a run computes never depends on how busy the machine was late
 from __future__ import annotations
 
 import difflib
-import inspect
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +17,7 @@ from falconet.errors import UserError
 from falconet.evaluate import format_quantity, parse_quantity
 from falconet.spaces import SPACES, Pick, Space, load_space
 from falconet.train.settings import Fraction, PathSettings, TrainSettings
-from falconet.zoo import ZOO
+from falconet.zoo import ZOO, designed
 
 if TYPE_CHECKING:
     from falconet.graph import NetSpec
@@ -214,16 +213,15 @@ class ZooSpace(BaseModel):
 
     def __call__(self, pick: Pick) -> NetSpec:
         """The network; nothing is asked."""
-        taken = inspect.signature(ZOO[self.zoo]).parameters
-        given = {"scale": self.scale, "classes": self.classes}
-        own = {key: value for key, value in given.items() if value is not None and key in taken}
-        return _zoo_network(self.zoo, tuple(sorted({**own, **self.options}.items())))
+        return _zoo_network(self.zoo, tuple(sorted(self.options.items())), self.scale, self.classes)
 
 
 @lru_cache
-def _zoo_network(name: str, options: tuple[tuple[str, int | float | str], ...]) -> NetSpec:
+def _zoo_network(
+    name: str, options: tuple[tuple[str, int | float | str], ...], scale: int | None, classes: int | None
+) -> NetSpec:
     """The network, built once: a space is asked for it hundreds of times."""
-    return ZOO[name](**dict(options))
+    return designed(name, dict(options), scale=scale, classes=classes)
 
 
 def _zoo_name(value: str) -> str:

@@ -16,7 +16,6 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,11 +172,9 @@ def _from_zoo(settings: TeacherSettings, task: Task) -> Network:
 
 
 def _zoo_spec(settings: TeacherSettings, task: Task) -> NetSpec:
-    from falconet.zoo import ZOO
+    from falconet.zoo import designed
 
-    scale = getattr(task, "scale", None)
-    scaled = {"scale": scale} if scale and "scale" in signature(ZOO[settings.net]).parameters else {}
-    return ZOO[settings.net](**{**scaled, **settings.options})
+    return designed(settings.net, settings.options, scale=getattr(task, "scale", None))
 
 
 def _of(network: Network) -> Prototype:

@@ -1,8 +1,10 @@
 """Hand-designed networks as functions that return a NetSpec, one file for each family, and the blocks they share."""
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import TypeAlias
 
+from falconet.errors import UserError
 from falconet.graph import NetSpec
 from falconet.zoo.alexnet import alexnet
 from falconet.zoo.blocks import ACTIVATIONS, ecb_block, gated_block, plain_block, residual_block
@@ -124,6 +126,25 @@ GROUPS: Mapping[str, Mapping[str, Design]] = {
 ZOO: Mapping[str, Design] = {**SUPER_RESOLUTION, **DENOISING, **CLASSIFICATION}
 """Networks by name. Each takes its settings as keywords, all with a default: ``ZOO["espcn"](scale=3)``."""
 
+
+def designed(name: str, options: Mapping[str, int | float | str | bool], **shared: int | None) -> NetSpec:
+    """The network of that name with its own `options`, and of the `shared` settings those that it takes and are known.
+
+    UserError when it has no such option.
+
+    >>> designed("espcn", {}, scale=3, classes=None) == ZOO["espcn"](scale=3)
+    True
+    >>> len(designed("dncnn", {"depth": 5}, scale=1).layers)
+    10
+    """
+    taken = signature(ZOO[name]).parameters
+    for option in options:
+        if option not in taken:
+            raise UserError(f"{name} has no option {option!r}; it has {', '.join(taken) or 'none'}")
+    own = {key: value for key, value in shared.items() if value is not None and key in taken}
+    return ZOO[name](**{**own, **options})
+
+
 __all__ = [
     "ACTIVATIONS",
     "CLASSIFICATION",
@@ -138,6 +159,7 @@ __all__ = [
     "alexnet",
     "carn",
     "carn_m",
+    "designed",
     "dncnn",
     "dncnn_17",
     "dncnn_20",
