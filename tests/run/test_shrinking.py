@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from falconet.cli import main
+from falconet.deploy import load_model, shipped_models
 from falconet.deploy.onnx import to_onnx
 from falconet.errors import UserError
 from falconet.graph import costs
@@ -194,6 +195,22 @@ def test_a_hundredth_of_dncnn_works_at_half_resolution() -> None:
     assert few is not None and few["factor"] == 1
     vdsr = options_within(ZOO["vdsr"](2), 61e9, (360, 640), 2)
     assert vdsr is not None and vdsr["factor"] == 2
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_there_is_a_space_below_every_model_that_ships(name: str) -> None:
+    model = load_model(name)
+    scale, size = getattr(model.task, "scale", 1), (36, 64)
+    full = costs(model.spec, size).macs
+    found = options_within(model.spec, full / 3, size, scale)
+    assert found is not None
+    space = BelowSpace.model_validate({"below": name, **found})
+    spec = build(space, smallest(space))
+    assert costs(spec, size).macs < full / 3 < costs(build(space, largest(space)), size).macs * 1.5
+    xs = tuple(torch.rand(1, one.channels, 13, 11) for one in spec.inputs)
+    with torch.no_grad():
+        made = Network(spec)(xs)
+    assert isinstance(made, torch.Tensor) and made.shape[2:] == (13 * scale, 11 * scale)
 
 
 def test_a_space_below_nothing_is_told() -> None:
