@@ -67,7 +67,7 @@ def main() -> None:
             (pipeline.resume if folder.exists() else lambda run, p, r=recipe: pipeline.run(r, run, p))(folder, progress)
         rows.append(row := {"way": name, **figures(read_results(folder))})
         print(row, flush=True)
-    about = {"benchmark": "shrink", "environment": environment("python", *sys.argv)}
+    about = {"benchmark": "shrink", "environment": environment("python", sys.argv[0])}
     steps = {"supernet": given.supernet, "final": given.final}
     write_json(given.out, {**about, "model": given.model, "factor": given.factor, "steps": steps, "rows": rows})
 

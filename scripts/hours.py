@@ -43,7 +43,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = sorted([row(run) for run in given.runs] + [shipped()], key=lambda one: int(one["steps"]))
     found = {
-        "environment": environment("python", *sys.argv),
+        "environment": environment("python", sys.argv[0]),
         "runs": {run.name: json.loads((run / "environment.json").read_text()) for run in given.runs},
         "recipe": (given.runs[0] / "recipe.yaml").read_text(),
         "rows": rows,
