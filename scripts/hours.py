@@ -1,6 +1,6 @@
 """PSNR against training: trainings of one network of different lengths, and what ships, in a result file and a picture.
 
-    python scripts/hours.py runs/sr_x2_hours_{2.5,5,10,20}
+    python scripts/hours.py runs/sr_x2_hours_{2.5,5,10}
 
 Writes results/sr_x2_hours.json and docs/images/hours-x2.svg. To the trainings it adds the network that ships, from
 results/sr_x2.json, whose minutes are those of its final training and of the supernet that it began with. Minutes of two
