@@ -92,15 +92,14 @@ FRONTS = (
         "psnr_y",
         "macs",
         "milliseconds for a picture of 1280x720, one thread of an x86 processor",
-        ("sr_x2_residual.json", "sr_x2_scales.json", "sr_x2_rivals.json", "sr_x2_fast.json", "sr_x2_fast_more.json"),
+        ("sr_x2.json", "sr_x2_rivals.json", "sr_x2_fast.json"),
         {"FSRCNN": (6.0e9, 31.53)},
         Times(
             "front_x2_times.json",
             "onnxruntime",
             {
-                "Falconet, 5.58G": "sr-x2",
+                "Falconet, 5.38G": "sr-x2",
                 "Falconet, 2.47G": "sr-x2-small",
-                "Falconet, 3.87G": "runs/sr_x2_fast/models/latency_ms.x86-onnxruntime-246",
                 "plain, by hand": "plain_4x16",
                 "ECB, by hand": "ecbsr_m4c16",
                 "plain_7x20": "plain_7x20",
