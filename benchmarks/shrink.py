@@ -21,14 +21,14 @@ from falconet.run import pipeline
 from falconet.run.progress import shown
 from falconet.run.recipe import from_tree
 from falconet.run.record import environment
-from falconet.run.shrinking import Goal, Heavy, shrunk
+from falconet.run.shrinking import Goal, Heavy, SpaceKind, shrunk
 from falconet.run.teacher import TeacherSettings
 
-WAYS: dict[str, tuple[Goal, bool]] = {
-    "own layers, taught": (Goal(space="own"), True),
-    "own layers": (Goal(space="own"), False),
-    "restoration blocks, taught": (Goal(space="restoration"), True),
-    "restoration blocks": (Goal(space="restoration"), False),
+WAYS: dict[str, tuple[SpaceKind, bool]] = {
+    "own layers, taught": ("own", True),
+    "own layers": ("own", False),
+    "restoration blocks, taught": ("restoration", True),
+    "restoration blocks": ("restoration", False),
 }
 PIXELS = 1280 * 720
 
@@ -47,8 +47,8 @@ def main() -> None:
     given = parser.parse_args()
     heavy = Heavy(TeacherSettings(net=given.model))
     rows = []
-    for name, (goal, taught) in WAYS.items():
-        tree = shrunk(heavy, Goal(given.factor, space=goal.space), given.data)
+    for name, (space, taught) in WAYS.items():
+        tree = shrunk(heavy, Goal(given.factor, space=space), given.data)
         test = {"folder": str(given.test), **({"only": given.only} if given.only else {})}
         recipe = from_tree(
             {**tree, "teacher": tree["teacher"] if taught else None},
@@ -64,7 +64,10 @@ def main() -> None:
         )
         folder = Path("runs") / f"benchmark_shrink_{given.model}_{name.replace(', ', '_').replace(' ', '_')}"
         with shown() as progress:
-            (pipeline.resume if folder.exists() else lambda run, p, r=recipe: pipeline.run(r, run, p))(folder, progress)
+            if folder.exists():
+                pipeline.resume(folder, progress)
+            else:
+                pipeline.run(recipe, folder, progress)
         rows.append(row := {"way": name, **figures(read_results(folder))})
         print(row, flush=True)
     about = {"benchmark": "shrink", "environment": environment("python", sys.argv[0])}

@@ -21,7 +21,7 @@ from typing import Any
 from falconet.deploy.ncnn import NcnnFile
 from falconet.evaluate.score import format_quantity
 from falconet.files import write_json, write_text
-from falconet.report.chart import Frame, Point, finish, labels, level, line, linear_axis, log_axis, points, start
+from falconet.report.chart import Frame, Plot, Point, finish, labels, level, line, linear_axis, log_axis, points, start
 from falconet.report.views import staircase
 from falconet.run.record import environment
 from falconet.tasks import Denoising, Pictures, SuperResolution
@@ -266,12 +266,13 @@ def drawn(front: Front, rows: Sequence[Mapping[str, Any]], others: Sequence[Mapp
     labels(plot, mine, "ours")
     labels(plot, theirs, "others")
     labels(plot, quoted, "quoted")
-    return (
-        str(finish(plot))
-        .replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        .replace(">", f"><style>{STYLE}</style>", 1)
-        + "\n"
-    )
+    return alone(plot)
+
+
+def alone(plot: Plot) -> str:
+    """A finished drawing as SVG that stands alone, with its style sheet in it."""
+    svg = str(finish(plot)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return svg.replace(">", f"><style>{STYLE}</style>", 1) + "\n"
 
 
 def _point(name: str, cost: float, score: float) -> Point:

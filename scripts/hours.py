@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from front import alone
+
 from falconet.evaluate import format_quantity
 from falconet.files import write_json, write_text
 from falconet.report import Results, read_results
-from falconet.report.chart import Frame, Point, finish, labels, level, line, linear_axis, log_axis, points, start
+from falconet.report.chart import Frame, Point, labels, level, line, linear_axis, log_axis, points, start
 from falconet.run.record import environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,13 +29,6 @@ SHIPPED = ROOT / "results" / "sr_x2.json"
 SETS = ("Set5", "Set14", "BSD100")
 VDSR = {"Set5": 37.53, "Set14": 33.03, "BSD100": 31.90}  # as published
 SHOWN = "BSD100"
-STYLE = """
-svg { background: #fff; font: 12px system-ui, sans-serif; }
-text { fill: #333; } .grid line { stroke: #e6e6e6; } .axis line { stroke: #888; }
-.series-ours circle { fill: #0a6b58; } .series-ours text { fill: #0a6b58; font-weight: 650; }
-.series-front path { fill: none; stroke: #0a6b58; stroke-width: 1.4; stroke-opacity: .5; }
-.dashed { stroke: #999; stroke-dasharray: 5 4; }
-"""
 
 
 def main() -> None:
@@ -97,8 +92,7 @@ def drawn(rows: Sequence[dict[str, Any]]) -> str:
     line(plot, [(one.x, one.y) for one in marks], "front")
     points(plot, marks, "ours", radius=4.5)
     labels(plot, marks, "ours")
-    svg = str(finish(plot)).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    return svg.replace(">", f"><style>{STYLE}</style>", 1) + "\n"
+    return alone(plot)
 
 
 def label(one: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from falconet.errors import UserError
-from falconet.graph import Crop, Draft, Extend, Input, NetSpec, PixelShuffle, PixelUnshuffle, Resize, flatten
+from falconet.graph import Crop, Draft, Extend, Input, Layer, NetSpec, PixelShuffle, PixelUnshuffle, Resize, flatten
 from falconet.graph.repeats import repeats, shortened
 from falconet.graph.spec import infer_shapes, input_shapes
 from falconet.graph.widths import narrowed, widths_of
@@ -92,18 +92,19 @@ def works_coarsely(spec: NetSpec) -> bool:
     return {shape.size for shape in infer_shapes(body, input_shapes(body, size)).values()} == {size}
 
 
-def _enlarges_first(flat: NetSpec) -> bool:
-    """Whether all that reads the input is a first layer that resizes it."""
+def _enlarger(flat: NetSpec) -> Layer | None:
+    """The layer that enlarges the picture before anything else reads it, if there is one."""
     name = flat.inputs[0].name
     readers = [layer for layer in flat.layers if name in layer.inputs]
-    return len(readers) == 1 and isinstance(readers[0].op, Resize) and name not in flat.outputs
+    alone = len(readers) == 1 and isinstance(readers[0].op, Resize) and name not in flat.outputs
+    return readers[0] if alone else None
 
 
 def _body(flat: NetSpec) -> NetSpec:
     """The network behind the layer that enlarges its picture, if there is one; else all of it."""
-    if not _enlarges_first(flat):
+    first = _enlarger(flat)
+    if first is None:
         return flat
-    (first,) = (layer for layer in flat.layers if flat.inputs[0].name in layer.inputs)
     layers = tuple(layer for layer in flat.layers if layer is not first)
     return NetSpec((Input(first.name, flat.inputs[0].channels),), layers, flat.outputs)
 
@@ -112,13 +113,9 @@ def _coarse(flat: NetSpec, share: float, factor: int) -> NetSpec:
     """The narrowed body of `flat` between pixels put into channels and channels put back."""
     body = _body(flat)
     small = narrowed(body, share, picture=factor**2)
-    (entry,) = body.inputs
-    source = flat.inputs[0].name
-    d = Draft(**{source: flat.inputs[0].channels})
-    large = source
-    if entry.name != source:
-        (first,) = (layer for layer in flat.layers if layer.name == entry.name)
-        large = d.layer("enlarged", first.op, source)
+    (entry,), (given,), first = body.inputs, flat.inputs, _enlarger(flat)
+    d = Draft(**{given.name: given.channels})
+    large = given.name if first is None else d.layer("enlarged", first.op, given.name)
     down = d.layer("down", PixelUnshuffle(factor), d.layer("extended", Extend(factor), large))
     named = {entry.name: down}
     for layer in small.layers:
